@@ -1,0 +1,1 @@
+"""Manifest, decoding, synthetic castings, splits, augmentation and the DataModule."""

@@ -1,0 +1,1 @@
+"""Predictions table, metrics, intervals, figures: everything measured after training."""

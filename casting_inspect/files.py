@@ -1,0 +1,60 @@
+"""Writing files so that nothing is ever half-written, digests, and where caches lie."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+def sha256_of_file(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes as 64 hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` that replaces it when the block succeeds.
+
+    The temporary file keeps the target's suffix, because some writers choose their format by it.
+    When the block raises, the temporary file is removed and ``path`` is as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.part{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def replace_bytes(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` in one step: readers see the old file or the new one."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write UTF-8 text with LF line ends to ``path`` in one step."""
+    replace_bytes(path, text.encode("utf-8"))
+
+
+def replace_json(path: Path, value: Any) -> None:
+    """Write ``value`` as indented JSON to ``path`` in one step.
+
+    Raises:
+        ValueError: If a number is NaN or infinite, which JSON cannot hold.
+    """
+    replace_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def cache_root() -> Path:
+    """Return the folder for caches: ``$CASTING_INSPECT_CACHE``, else ``~/.cache/casting_inspect``."""
+    configured = os.environ.get("CASTING_INSPECT_CACHE")
+    return Path(configured) if configured else Path.home() / ".cache" / "casting_inspect"

@@ -1,0 +1,1 @@
+"""VGG-19 and its heads, weights, and the from-scratch baselines."""

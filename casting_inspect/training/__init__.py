@@ -1,0 +1,1 @@
+"""The LightningModule, fine-tuning, feature-cached training, callbacks and run folders."""
