@@ -1,0 +1,133 @@
+"""In the style of Lin et al. 2018: contrast marks suspicious regions, a network looks at those."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from casting_inspect.models.layers import (
+    any_defective,
+    four_stages,
+    grey,
+    judge,
+    logits_from_evidence,
+    peak_and_mean,
+    standard,
+)
+
+CENTRE_SHARES = (1 / 64, 1 / 32, 1 / 16)  # of the picture's side: centres of the three scales
+CELL = 8  # pixels: at most one region from a cell of this side
+CONTRAST_SCALE = 0.1  # brings contrasts of castings to about the range of standardised grey
+
+
+class Lin2018(nn.Module):
+    """Regions that differ from their surround are cut out, and a shared network judges each.
+
+    The paper's (Lin, Yao, Ma and Wang 2018, "Detection of a casting defect tracked by deep
+    convolution neural network"): the centre-peripheral difference of grey values marks suspicious
+    regions, and a CNN trained from scratch describes each region. The paper follows regions through
+    a sequence of X-ray pictures; we have single pictures, so that step is left out. Ours, because
+    neither layers, input size, loss nor optimiser could be found: three scales, the number and size
+    of the regions, the layers, and training from the casting's label alone. The casting's log-odds
+    of defective are log sum_i exp(z_i), z_i the log-odds of region i.
+
+    Takes square pictures of any side of 64 or more; made for 128. Regions are cut at the picture's
+    own resolution.
+
+    Args:
+        regions: Suspicious regions that are looked at in each picture.
+        crop: Side of a region in pixels, even.
+        width: Channels of the first stage; the later ones have 2, 4 and 6 times as many.
+        dropout: Share of a region's values dropped while training, 0 to below 1.
+    """
+
+    def __init__(
+        self, *, regions: int = 16, crop: int = 32, width: int = 16, dropout: float = 0.2
+    ) -> None:
+        super().__init__()
+        self.regions = regions
+        self.crop = crop
+        self.features = four_stages(2, width)
+        self.judge = judge(12 * width, dropout, regions)
+
+    def suspicious_regions(self, images: Tensor) -> Tensor:
+        """Return how far each place stands out from its surround, float32 (N, 1, S, S), 0..1.
+
+        The mean over three scales of |mean of the centre - mean of the ring around it|: bright on
+        dark and dark on bright alike. The ring is three times as wide as the centre. Nothing here
+        is learned.
+        """
+        with torch.autocast(images.device.type, enabled=False):
+            values = grey(images)
+            side = values.shape[-1]
+            differences = [
+                centre_surround(values, odd(side * share)).abs() for share in CENTRE_SHARES
+            ]
+            return torch.stack(differences).mean(dim=0)
+
+    def region_centres(self, contrast: Tensor) -> tuple[Tensor, Tensor]:
+        """Return rows and columns (N, K) of the K most suspicious places, the first the worst.
+
+        The peak of each 8 x 8 cell is a candidate; peaks that are the largest among the nine cells
+        around them come first, so that one strong edge does not take all the regions.
+        """
+        peaks, positions = F.max_pool2d(contrast, CELL, ceil_mode=True, return_indices=True)
+        largest = peaks == F.max_pool2d(peaks, 3, stride=1, padding=1)
+        rank = (peaks + largest).flatten(1)  # contrast is at most 1: local peaks before all others
+        chosen = rank.topk(self.regions, dim=1).indices
+        places = positions.flatten(1).gather(1, chosen)
+        side = contrast.shape[-1]
+        return torch.div(places, side, rounding_mode="floor"), places % side
+
+    def cut(self, values: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """Cut regions (N * K, C, crop, crop) around K centres out of (N, C, S, S)."""
+        half = self.crop // 2
+        padded = F.pad(values, (half, half, half, half), mode="replicate")
+        offsets = torch.arange(self.crop, device=values.device)
+        picture = torch.arange(values.shape[0], device=values.device)[:, None, None, None]
+        y = (rows[:, :, None] + offsets)[:, :, :, None]
+        x = (columns[:, :, None] + offsets)[:, :, None, :]
+        regions = padded.permute(0, 2, 3, 1)[picture, y, x]
+        return regions.flatten(0, 1).permute(0, 3, 1, 2)
+
+    def region_logits(self, images: Tensor) -> Tensor:
+        """Return the log-odds that each region is defective, float32 (N, K)."""
+        contrast = self.suspicious_regions(images)
+        rows, columns = self.region_centres(contrast)
+        both = torch.cat([standard(grey(images)), contrast / CONTRAST_SCALE], dim=1)
+        pooled = peak_and_mean(self.features(self.cut(both, rows, columns)))
+        with torch.autocast(images.device.type, enabled=False):
+            judged: Tensor = self.judge(pooled)
+        return judged.reshape(images.shape[0], self.regions)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map RGB (N, 3, S, S) in 0..1 to float32 logits (N, 2): defective, normal."""
+        return logits_from_evidence(any_defective(self.region_logits(images)))
+
+
+def odd(length: float) -> int:
+    """Return the nearest odd whole number of at least 3."""
+    return max(3, 2 * round((length - 1) / 2) + 1)
+
+
+def box_mean(values: Tensor, size: int) -> Tensor:
+    """Return the mean over an odd square window around each place, edges repeated."""
+    half = size // 2
+    padded = F.pad(values, (half, half, half, half), mode="replicate")
+    rows = F.avg_pool2d(padded, (size, 1), stride=1)  # two short windows cost less than a square
+    return F.avg_pool2d(rows, (1, size), stride=1)
+
+
+def centre_surround(values: Tensor, centre: int) -> Tensor:
+    """Return mean of a centre window minus mean of the ring around it, three times as wide.
+
+    Args:
+        values: Grey (N, 1, S, S).
+        centre: Side of the centre in pixels, odd.
+    """
+    surround = 3 * centre
+    inner, outer = box_mean(values, centre), box_mean(values, surround)
+    share = centre**2 / surround**2
+    ring = (outer - share * inner) / (1 - share)
+    return inner - ring
