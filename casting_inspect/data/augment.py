@@ -1,4 +1,4 @@
-"""Augmentation that keeps the whole part in the picture, a pure function of seed, epoch and index."""
+"""Augmentation, a pure function of seed, epoch and index, that keeps the whole part in view."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from casting_inspect.errors import UserError, suggestion
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else it asks a package index on import
-import albumentations  # noqa: E402  (the line above must come first)
+import albumentations
 
 Turn = Literal["any", "right", "none"]
 
