@@ -1,0 +1,8 @@
+"""Procedural synthetic castings: made on demand, the same bytes for the same seed."""
+
+from __future__ import annotations
+
+from casting_inspect.data.synthetic.config import KINDS, SyntheticConfig
+from casting_inspect.data.synthetic.write import ensure_castings, is_complete, write_castings
+
+__all__ = ["KINDS", "SyntheticConfig", "ensure_castings", "is_complete", "write_castings"]
