@@ -1,0 +1,213 @@
+"""The one way in for pictures: any supported file becomes an array of pixels, upright and RGB."""
+
+from __future__ import annotations
+
+import functools
+import os
+import stat
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from casting_inspect.data.header import DecodeError, check_complete, read_header
+from casting_inspect.data.pixels import WHITE_16, Pixels, pixels_of
+from casting_inspect.errors import UserError
+
+__all__ = [
+    "MAX_PIXELS",
+    "DecodeError",
+    "Window",
+    "apply_window",
+    "auto_window",
+    "decode",
+    "read_rgb",
+    "resize_square",
+]
+
+MAX_PIXELS: Final = 20_000 * 20_000 // 4
+Window = tuple[float, float]
+
+
+def decode(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """Decode a picture: JPEG, PNG, TIFF, BMP or WebP.
+
+    Turned as EXIF (or a TIFF's tag) says. Grey and 1-bit become three equal channels, palettes are
+    expanded, CMYK becomes RGB by (1 - ink)(1 - black), transparency lies on white. Colour profiles
+    and gamma are not applied. A TIFF whose zero is white is inverted. Signed, 32-bit and
+    floating-point TIFF are read when every value is a whole number from 0 to 65535 and refused
+    otherwise: a scale guessed picture by picture would differ between pictures.
+
+    Args:
+        source: A file or its bytes.
+        max_pixels: More pixels than this are refused before anything is decoded.
+
+    Returns:
+        8 bits and below: uint8, (height, width, 3), RGB. More: uint16, (height, width) for grey or
+        (height, width, 3) for RGB, in the file's own linear units.
+
+    Raises:
+        DecodeError: With the reason, if the file is missing, empty, truncated, damaged, too large,
+            or of a kind that is not supported.
+    """
+    data = source if isinstance(source, bytes) else _read_file(source, max_pixels)
+    header = read_header(data)
+    if header.width * header.height > max_pixels:
+        raise DecodeError(
+            f"absurdly large: {header.width} x {header.height} pixels, limit {max_pixels}"
+        )
+    check_complete(data, header)
+    try:
+        pixels = pixels_of(data, header)
+    except DecodeError:
+        raise
+    except Exception as error:  # decoders of damaged files raise whatever they stumble over
+        raise DecodeError(f"damaged ({error})") from None
+    if pixels.shape[:2] != (header.height, header.width):
+        raise DecodeError(f"damaged (decodes to {pixels.shape[1]} x {pixels.shape[0]} pixels)")
+    return np.ascontiguousarray(pixels)
+
+
+def _read_file(path: Path, max_pixels: int) -> bytes:
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise DecodeError("not a regular file")
+        # 16-bit RGBA takes 8 bytes a pixel; the rest is room for metadata.
+        if status.st_size > 8 * max_pixels + 2**26:
+            raise DecodeError(f"absurdly large: {status.st_size} bytes")
+        return path.read_bytes()
+    except OSError as error:
+        raise DecodeError(f"cannot be opened ({error.strerror or error})") from None
+
+
+def auto_window(paths: Sequence[Path]) -> Window | None:
+    """Return one grey window for all files: the 0.001 and 0.999 quantiles of their pooled values.
+
+    Files of 8 bits and below take no part. The quantiles are exact: the smallest value that at
+    least that share of all values does not exceed (channels pooled).
+
+    Args:
+        paths: Pictures, usually all training pictures.
+
+    Returns:
+        (low, high) with low < high in the files' units, or None if no file has more than 8 bits.
+
+    Raises:
+        UserError: If a picture cannot be read.
+    """
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        counts = np.zeros(WHITE_16 + 1, np.int64)
+        for histogram in pool.map(_histogram, paths):
+            if histogram is not None:
+                counts += histogram
+    if not counts.any():
+        return None
+    share = np.cumsum(counts) / counts.sum()
+    low, high = (int(np.searchsorted(share, quantile)) for quantile in (0.001, 0.999))
+    return float(low), float(max(high, low + 1))
+
+
+def _histogram(path: Path) -> npt.NDArray[np.int64] | None:
+    try:
+        if read_header(path).bits <= 8:
+            return None
+        return np.bincount(decode(path).ravel(), minlength=WHITE_16 + 1)
+    except DecodeError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def apply_window(image: Pixels, window: Window | None) -> npt.NDArray[np.uint8]:
+    """Map a decoded picture to 8 bits and three channels.
+
+    ``window`` (low, high) becomes 0 to 255 by one straight line, clipped outside, rounded. A
+    picture that has 8 bits already is returned as it is.
+
+    Args:
+        image: uint8 (H, W, 3), or uint16 (H, W) or (H, W, 3).
+        window: Needed for uint16 only.
+
+    Returns:
+        uint8 (H, W, 3).
+
+    Raises:
+        DecodeError: If a uint16 picture comes without a window, or low is not below high.
+    """
+    if image.dtype == np.uint8:
+        return image
+    if window is None:
+        raise DecodeError(
+            "more than 8 bits, and no window to map them: give data.window=[low,high]"
+        )
+    narrow: npt.NDArray[np.uint8] = _window_table(float(window[0]), float(window[1]))[image]
+    return narrow if narrow.ndim == 3 else np.repeat(narrow[:, :, None], 3, axis=2)
+
+
+@functools.lru_cache(maxsize=8)
+def _window_table(low: float, high: float) -> npt.NDArray[np.uint8]:
+    if not low < high:
+        raise DecodeError(f"window [{low:g}, {high:g}]: the first value must be below the second")
+    values = (np.arange(WHITE_16 + 1) - low) / (high - low)
+    table: npt.NDArray[np.uint8] = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+    table.flags.writeable = False
+    return table
+
+
+def read_rgb(path: Path, window: Window | None = None) -> npt.NDArray[np.uint8]:
+    """Read a picture for a network: the one way that every stage takes.
+
+    Args:
+        path: The file.
+        window: For files of more than 8 bits (see ``apply_window``).
+
+    Returns:
+        uint8 (H, W, 3), RGB, upright.
+
+    Raises:
+        UserError: With the file's name and the reason, if it cannot be read.
+    """
+    try:
+        return apply_window(decode(path), window)
+    except DecodeError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def resize_square(
+    image: npt.NDArray[np.uint8], side: int, fit: str = "pad"
+) -> npt.NDArray[np.uint8]:
+    """Bring a picture to ``side`` x ``side`` pixels without cutting anything off.
+
+    Area averaging when it gets smaller, linear interpolation when it gets larger.
+
+    Args:
+        image: uint8 (H, W, 3).
+        side: Pixels a side of the result, at least 1.
+        fit: ``pad`` keeps the proportions, centres, and repeats the border's pixels around;
+            ``stretch`` squashes.
+
+    Returns:
+        uint8 (side, side, 3).
+
+    Raises:
+        ValueError: If ``fit`` is neither.
+    """
+    if fit not in ("pad", "stretch"):
+        raise ValueError(f"fit={fit}: must be 'pad' or 'stretch'")
+    height, width = image.shape[:2]
+    scale = side / max(height, width)
+    new_height, new_width = side, side
+    resized: Any = image
+    if fit == "pad":
+        new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
+    if (height, width) != (new_height, new_width):
+        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        resized = cv2.resize(image, (new_width, new_height), interpolation=method)
+    top, left = (side - new_height) // 2, (side - new_width) // 2
+    if (new_height, new_width) != (side, side):
+        bottom, right = side - new_height - top, side - new_width - left
+        resized = cv2.copyMakeBorder(resized, top, bottom, left, right, cv2.BORDER_REPLICATE)
+    return np.ascontiguousarray(resized)
