@@ -50,6 +50,7 @@ class Lin2018(nn.Module):
         self.crop = crop
         self.features = four_stages(2, width)
         self.judge = judge(12 * width, dropout, regions)
+        self.to(memory_format=torch.channels_last)  # a third to a half quicker on CPUs
 
     def suspicious_regions(self, images: Tensor) -> Tensor:
         """Return how far each place stands out from its surround, float32 (N, 1, S, S), 0..1.
@@ -112,11 +113,17 @@ def odd(length: float) -> int:
 
 
 def box_mean(values: Tensor, size: int) -> Tensor:
-    """Return the mean over an odd square window around each place, edges repeated."""
-    half = size // 2
-    padded = F.pad(values, (half, half, half, half), mode="replicate")
-    rows = F.avg_pool2d(padded, (size, 1), stride=1)  # two short windows cost less than a square
-    return F.avg_pool2d(rows, (1, size), stride=1)
+    """Return the mean over an odd square window around each place, edges repeated.
+
+    As two products with a matrix whose row i holds the window around i: on a CPU several times
+    quicker than pooling with large windows.
+    """
+    side = values.shape[-1]
+    offsets = torch.arange(size, device=values.device) - size // 2
+    window = (torch.arange(side, device=values.device)[:, None] + offsets).clamp(0, side - 1)
+    share = torch.full(window.shape, 1 / size, device=values.device)
+    windows = torch.zeros(side, side, device=values.device).scatter_add(1, window, share)
+    return windows @ values @ windows.T
 
 
 def centre_surround(values: Tensor, centre: int) -> Tensor:
