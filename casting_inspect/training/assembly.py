@@ -1,0 +1,216 @@
+"""From the configuration to the objects of a run: data, network, classifier, trainer."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from hydra.utils import instantiate
+from lightning.pytorch import Callback
+from lightning.pytorch.loggers import TensorBoardLogger
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from casting_inspect.data.module import CastingDataModule
+from casting_inspect.data.synthetic import SyntheticConfig, ensure_castings
+from casting_inspect.files import cache_root
+from casting_inspect.models.build import build_network
+from casting_inspect.training import schedule
+from casting_inspect.training.callbacks import (
+    History,
+    ResumableEarlyStopping,
+    progress_callback,
+)
+from casting_inspect.training.checkpoints import AtomicCheckpointIO, RunCheckpoints
+from casting_inspect.training.classifier import CastingClassifier
+from casting_inspect.training.run_folder import RunFolder
+
+
+def build_data(config: DictConfig) -> CastingDataModule:
+    """Return the data module of the ``data`` and ``augment`` nodes, set up.
+
+    Without ``data.root`` the synthetic castings are made, once, in the cache.
+    """
+    data = config.data
+    root = Path(data.root) if data.root else ensure_castings(synthetic_config(data.synthetic))
+    options = {key: value for key, value in plain(config.augment).items() if key != "name"}
+    module = CastingDataModule(
+        root,
+        Path(data.manifest) if data.manifest else None,
+        split=data.split,
+        folds=data.folds,
+        fold=data.fold,
+        partition=data.partition,
+        val_fraction=data.val_fraction,
+        test_fraction=data.test_fraction,
+        image_size=config.model.image_size,
+        fit=data.fit,
+        window=plain(data.window) if OmegaConf.is_list(data.window) else data.window,
+        batch_size=data.batch_size,
+        workers=data.workers,
+        augment=config.augment.name,
+        augment_options=options,
+        seed=config.seed,
+        aliases=plain(data.aliases),
+    )
+    module.setup()
+    return module
+
+
+def synthetic_config(node: DictConfig) -> SyntheticConfig:
+    """Return the synthetic set's description; keys that are null take its defaults."""
+    return SyntheticConfig(
+        **{key: value for key, value in plain(node).items() if value is not None}
+    )
+
+
+def plain(node: Any) -> Any:
+    """Return a configuration node as dicts and lists."""
+    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+
+
+def build_model(config: DictConfig, *, channels_last: bool) -> nn.Module:
+    """Return the network of the ``model`` node, its new parts drawn from ``seed``."""
+    L.seed_everything(config.seed, verbose=False)
+    network = build_network(config.model, allow_targets=tuple(config.allow_targets))
+    if channels_last:
+        network = network.to(memory_format=torch.channels_last)
+    return network
+
+
+def build_classifier(
+    config: DictConfig,
+    network: nn.Module,
+    *,
+    strategy: str,
+    cached: bool,
+    train_labels: np.ndarray,
+    provenance: Mapping[str, Any],
+    evaluated: list[str],
+) -> CastingClassifier:
+    """Return the LightningModule of the ``finetune``, ``optimizer`` and ``scheduler`` nodes."""
+    finetune = config.finetune
+    weights = balanced_weights(train_labels) if finetune.class_weights == "balanced" else None
+    return CastingClassifier(
+        network,
+        strategy=strategy,
+        cached=cached,
+        head_lr=finetune.head_lr,
+        backbone_lr=finetune.backbone_lr,
+        open_every=finetune.open_every,
+        make_optimizer=instantiate(config.optimizer, _partial_=True),
+        make_schedule=make_schedule(config.scheduler),
+        class_weights=weights,
+        seed=config.seed,
+        provenance=provenance,
+        evaluated=evaluated,
+    )
+
+
+def balanced_weights(labels: np.ndarray) -> list[float]:
+    """Return weights n / (2 n_class), so that both classes count the same in the loss."""
+    counts = np.bincount(labels, minlength=2)
+    return [float(value) for value in len(labels) / (2 * counts)]
+
+
+def make_schedule(node: DictConfig) -> Callable[[int, int], Callable[[int], float]]:
+    """Return a function from (total steps, steps an epoch) to the factor of the step."""
+    kinds: dict[str, Callable[..., Callable[[int], float]]] = {
+        "cosine": partial(schedule.warmup_cosine, final_fraction=node.get("final_fraction", 0.0)),
+        "constant": schedule.constant,
+    }
+    kind = kinds[node.name]
+
+    def make(total_steps: int, steps_an_epoch: int) -> Callable[[int], float]:
+        return kind(total_steps, round(node.warmup_epochs * steps_an_epoch))
+
+    return make
+
+
+def build_callbacks(config: DictConfig, folder: RunFolder, *, has_val: bool) -> list[Callback]:
+    """Return history, early stopping and progress where configured, and checkpoints.
+
+    Without a validation part nothing is watched: all epochs run and the last is the best.
+    """
+    callbacks = config.callbacks
+    chosen: list[Callback] = [History(folder.history)]
+    if callbacks.early_stopping and has_val:
+        stopping = callbacks.early_stopping
+        chosen.append(
+            ResumableEarlyStopping(
+                monitor=stopping.monitor,
+                mode=stopping.mode,
+                patience=stopping.patience,
+                min_delta=stopping.min_delta,
+            )
+        )
+    if callbacks.progress_bar:
+        chosen.append(progress_callback())
+    best = callbacks.checkpoint
+    monitor = best.monitor if has_val else None
+    chosen.append(RunCheckpoints(folder.checkpoints, monitor, best.mode))
+    return chosen
+
+
+def build_trainer(
+    config: DictConfig,
+    folder: RunFolder,
+    callbacks: list[Callback],
+    *,
+    accelerator: str,
+    precision: str,
+) -> L.Trainer:
+    """Return the Trainer of the ``trainer`` and ``logger`` nodes."""
+    quieten()
+    trainer = config.trainer
+    has_bar = any(type(callback).__name__ == "InspectionProgress" for callback in callbacks)
+    return L.Trainer(
+        accelerator=accelerator,
+        devices=trainer.devices,
+        precision=precision,  # type: ignore[arg-type]
+        max_epochs=trainer.max_epochs,
+        gradient_clip_val=trainer.gradient_clip_val,
+        limit_train_batches=trainer.limit_train_batches,
+        limit_val_batches=trainer.limit_val_batches,
+        log_every_n_steps=trainer.log_every_n_steps,
+        deterministic=trainer.deterministic,
+        callbacks=callbacks,
+        logger=build_logger(config, folder),
+        plugins=[AtomicCheckpointIO()],
+        default_root_dir=folder.root,
+        enable_checkpointing=True,
+        enable_model_summary=False,
+        enable_progress_bar=has_bar,
+        num_sanity_val_steps=0,
+    )
+
+
+def build_logger(config: DictConfig, folder: RunFolder) -> TensorBoardLogger | bool:
+    """Return TensorBoard's logger, its events in the run's ``tensorboard`` folder, or False."""
+    if config.logger.name != "tensorboard":
+        return False
+    return TensorBoardLogger(
+        save_dir=folder.tensorboard, name="", version="", default_hp_metric=False
+    )
+
+
+def feature_root(config: DictConfig) -> Path:
+    """Return the folder of the feature stores."""
+    return (Path(config.cache.dir) if config.cache.dir else cache_root()) / "features"
+
+
+def quieten() -> None:
+    """Silence what Lightning says at every start and a user can do nothing about."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+    # few workers are right here: pixels or features are cached
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*number of training batches.*")
+    warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")

@@ -1,0 +1,293 @@
+"""Frozen means cached: run the backbone once over each picture and train on what it gave."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+
+from casting_inspect.data.feature_store import FeatureStore, make_room
+from casting_inspect.training.precision import autocast
+
+if TYPE_CHECKING:
+    from casting_inspect.data.module import CastingDataModule
+    from casting_inspect.models.protocol import SplitNetwork
+
+# what one cached row means; raised when decoding, resizing or augmentation change their pixels
+FORMAT = 1
+SHARD_ROWS = 512
+# rows of a set smaller than this are held in memory, larger ones stay mapped
+RESIDENT_BYTES = 128 * 1024**2
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """How many rows were needed and computed, and in how many seconds."""
+
+    rows: int
+    computed: int
+    seconds: float
+    folder: Path
+
+
+def store_name(
+    network: SplitNetwork, image_size: int, fit: str, window: object, precision: str
+) -> str:
+    """Return the folder name of the store for this backbone and this way of reading pictures."""
+    what = {
+        "format": FORMAT,
+        "network": type(network).__name__,
+        "weights": network.weights_digest,
+        "layer": network.cache_layer,
+        "image_size": image_size,
+        "fit": fit,
+        "window": window,
+        "precision": precision,
+    }
+    digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+    return f"{type(network).__name__.lower()}-{network.cache_layer}-{image_size}-{digest}"
+
+
+def view_keys(digests: Sequence[str], views: int, augmentation: str) -> list[list[str]]:
+    """Return each picture's row keys: its plain view, or ``views`` augmented ones.
+
+    Args:
+        digests: SHA-256 of each picture's file.
+        views: Number of augmented views; 0 means the plain one.
+        augmentation: A digest of augmentation options and seed.
+    """
+    if views == 0:
+        return [[f"{digest}:plain"] for digest in digests]
+    return [[f"{digest}:{augmentation}:{view}" for view in range(views)] for digest in digests]
+
+
+class CachedFeatures:
+    """Computes missing rows of a data module's pictures and serves loaders over them.
+
+    Args:
+        network: The network whose backbone is frozen.
+        data: A data module after ``setup``.
+        root: The folder of all feature stores.
+        max_gb: Bound on all stores together in units of 10^9 bytes.
+        device: Where the backbone runs.
+        precision: A Lightning precision name; the backbone runs under its autocast.
+        views: Augmented views of each training picture; 0 for one plain view.
+    """
+
+    def __init__(
+        self,
+        network: SplitNetwork,
+        data: CastingDataModule,
+        *,
+        root: Path,
+        max_gb: float,
+        device: torch.device,
+        precision: str,
+        views: int = 0,
+    ) -> None:
+        self.network = network
+        self.data = data
+        self.max_gb = max_gb
+        self.device = device
+        self.precision = precision
+        self.views = views
+        name = store_name(network, data.image_size, data.fit, data.window, precision)
+        self.store = FeatureStore(root / name)
+
+    def rows_and_keys(self, split: str) -> tuple[np.ndarray, list[list[str]]]:
+        """Return a split's positions in the data module's table and their row keys."""
+        rows = self.data.rows(split)
+        digests = [str(self.data.frame["sha256"].iloc[row]) for row in rows]
+        views = self.views if split == "train" else 0
+        return rows, view_keys(digests, views, self.data.augmentation_digest())
+
+    def compute(self, splits: Sequence[str]) -> Extraction:
+        """Bring every row of these splits into the store; what is there is not done again."""
+        wanted: dict[str, tuple[int, int | None]] = {}
+        for split in splits:
+            rows, keys = self.rows_and_keys(split)
+            for row, views in zip(rows, keys, strict=True):
+                for view, key in enumerate(views):
+                    augmented = self.views and split == "train"
+                    wanted.setdefault(key, (int(row), view if augmented else None))
+        started = time.perf_counter()
+        waiting = "another run is computing these features; waiting for it"
+        with self.store.locked(on_wait=waiting):
+            self.store.load()
+            missing = self.store.missing(list(wanted))
+            if missing:
+                self._run_backbone(missing, [wanted[key] for key in missing])
+        seconds = time.perf_counter() - started
+        return Extraction(len(wanted), len(missing), seconds, self.store.folder)
+
+    def _run_backbone(self, keys: list[str], pictures: list[tuple[int, int | None]]) -> None:
+        batch = 32 if self.device.type == "cpu" else 128
+        assert isinstance(self.network, nn.Module)
+        self.network.to(self.device).eval()
+        pending_keys: list[str] = []
+        pending_rows: list[np.ndarray] = []
+        room_made = False
+        with _progress(len(keys)) as progress, torch.inference_mode():
+            task = progress.add_task("backbone", total=len(keys), speed="")
+            started = time.perf_counter()
+            done = 0
+            for chunk, images in self._batches(keys, pictures, batch):
+                with autocast(self.device, self.precision):
+                    features = self.network.backbone_features(images.float().div_(255))
+                rows = features.float().cpu().numpy()
+                if not room_made:
+                    row_bytes = rows[0].size * 2
+                    make_room(
+                        self.store.folder.parent,
+                        self.store.folder,
+                        row_bytes * len(keys),
+                        self.max_gb,
+                    )
+                    room_made = True
+                pending_keys += chunk
+                pending_rows.append(rows)
+                done += len(chunk)
+                rate = done / (time.perf_counter() - started)
+                progress.update(task, completed=done, speed=f"{rate:.1f} images/s")
+                if len(pending_keys) >= SHARD_ROWS or done == len(keys):
+                    self.store.add(pending_keys, np.concatenate(pending_rows))
+                    pending_keys, pending_rows = [], []
+
+    def _batches(
+        self, keys: list[str], pictures: list[tuple[int, int | None]], batch: int
+    ) -> Iterator[tuple[list[str], Tensor]]:
+        """Yield (keys, uint8 images on the device), decoded in threads ahead of the network."""
+        starts = range(0, len(keys), batch)
+        with ThreadPoolExecutor(max_workers=_decode_threads(self.device)) as pool:
+
+            def submit(start: int) -> list[Future[Tensor]]:
+                wanted = pictures[start : start + batch]
+                return [pool.submit(self.data.picture, row, view) for row, view in wanted]
+
+            ahead = {start: submit(start) for start in starts[:2]}
+            for position, start in enumerate(starts):
+                images = torch.stack([future.result() for future in ahead.pop(start)])
+                if position + 2 < len(starts):
+                    ahead[starts[position + 2]] = submit(starts[position + 2])
+                images = images.to(self.device, memory_format=torch.channels_last)
+                yield keys[start : start + batch], images
+
+    def loader(self, split: str, batch_size: int, *, shuffle: bool, seed: int) -> FeatureLoader:
+        """Return a loader over a split whose rows have been computed."""
+        rows, keys = self.rows_and_keys(split)
+        labels = self.data.labels[rows]
+        return FeatureLoader(
+            FeatureRows(self.store, keys), labels, rows, batch_size, shuffle=shuffle, seed=seed
+        )
+
+
+class FeatureRows:
+    """Rows of many pictures by position, from memory when they are few, else mapped.
+
+    Args:
+        store: A loaded store that holds every key.
+        keys: For each picture the keys of its views, the same number for all.
+    """
+
+    def __init__(self, store: FeatureStore, keys: list[list[str]]) -> None:
+        self.views = len(keys[0])
+        self._keys = [key for views in keys for key in views]
+        self._store = store
+        size = len(self._keys) * int(np.prod(store.row_shape())) * 2
+        self._resident = (
+            torch.from_numpy(store.take(self._keys)) if size <= RESIDENT_BYTES else None
+        )
+
+    def take(self, positions: np.ndarray, view: np.ndarray) -> Tensor:
+        """Return float32 rows (n, ...) of pictures ``positions`` in their ``view``."""
+        flat = positions * self.views + view
+        if self._resident is not None:
+            return self._resident[torch.from_numpy(flat)].float()
+        return torch.from_numpy(self._store.take([self._keys[i] for i in flat])).float()
+
+
+class EpochOrder:
+    """The order of one epoch, a pure function of (seed, epoch); Lightning sets the epoch."""
+
+    def __init__(self, length: int, *, shuffle: bool, seed: int) -> None:
+        self.length = length
+        self.shuffle = shuffle
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch that the next iteration belongs to."""
+        self.epoch = epoch
+
+    def positions(self) -> np.ndarray:
+        """Return the positions 0..length-1 in this epoch's order."""
+        if not self.shuffle:
+            return np.arange(self.length)
+        return np.random.default_rng([self.seed, self.epoch]).permutation(self.length)
+
+
+class FeatureLoader:
+    """Batches of cached rows as dicts of ``features`` float32, ``label`` and ``index`` int64.
+
+    With several views a picture, epoch e takes view (e + position) modulo their number.
+    """
+
+    def __init__(
+        self,
+        rows: FeatureRows,
+        labels: np.ndarray,
+        indices: np.ndarray,
+        batch_size: int,
+        *,
+        shuffle: bool,
+        seed: int,
+    ) -> None:
+        self.rows = rows
+        self.labels = torch.from_numpy(np.ascontiguousarray(labels, dtype=np.int64))
+        self.indices = torch.from_numpy(np.ascontiguousarray(indices, dtype=np.int64))
+        self.batch_size = batch_size
+        self.sampler = EpochOrder(len(labels), shuffle=shuffle, seed=seed)
+
+    def __len__(self) -> int:
+        return -(-len(self.labels) // self.batch_size)
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        positions = self.sampler.positions()
+        for start in range(0, len(positions), self.batch_size):
+            chosen = positions[start : start + self.batch_size]
+            view = (chosen + self.sampler.epoch) % self.rows.views
+            at = torch.from_numpy(chosen)
+            yield {
+                "features": self.rows.take(chosen, view),
+                "label": self.labels[at],
+                "index": self.indices[at],
+            }
+
+
+def _decode_threads(device: torch.device) -> int:
+    # on the CPU the network itself needs the cores; one thread hides 1 ms of decoding behind it
+    return 1 if device.type == "cpu" else 8
+
+
+def _progress(total: int) -> Progress:
+    console = Console(stderr=True)
+    console.print(f"running the frozen backbone over {total} pictures once; then it is cached")
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total} {task.fields[speed]}"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )

@@ -1,0 +1,205 @@
+"""The run folder: where each file lies, and the record of how the run came about."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+import casting_inspect
+from casting_inspect.files import replace_json, replace_text
+
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "lightning",
+    "torchmetrics",
+    "hydra-core",
+    "albumentations",
+    "opencv-python-headless",
+    "pillow",
+    "numpy",
+    "scikit-learn",
+)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run, as paths below ``root``."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration."""
+        return self.root / "config.yaml"
+
+    @property
+    def manifest(self) -> Path:
+        """The manifest as used, its ``split`` column filled."""
+        return self.root / "manifest.csv"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of ``best.ckpt`` and ``last.ckpt``."""
+        return self.root / "checkpoints"
+
+    @property
+    def predictions(self) -> Path:
+        """One row a validation or test file."""
+        return self.root / "predictions.csv"
+
+    @property
+    def metrics(self) -> Path:
+        """Figures by split, computed from the predictions table."""
+        return self.root / "metrics.json"
+
+    @property
+    def history(self) -> Path:
+        """Loss and rates by epoch."""
+        return self.root / "history.csv"
+
+    @property
+    def record(self) -> Path:
+        """Commit, versions, hardware, seeds, digests, durations, command line."""
+        return self.root / "run.json"
+
+    @property
+    def tensorboard(self) -> Path:
+        """The folder of TensorBoard's event files."""
+        return self.root / "tensorboard"
+
+
+class RunRecord:
+    """What ``run.json`` holds; written at the start, after each stage and at the end.
+
+    Args:
+        folder: The run's folder.
+        command: The command line that started the run.
+    """
+
+    def __init__(self, folder: RunFolder, command: list[str]) -> None:
+        self.folder = folder
+        earlier = read_record(folder.record)
+        self.values: dict[str, Any] = {
+            "status": "running",
+            "command": earlier.get("command", command),
+            "started": earlier.get("started", _now()),
+            "resumed": [*earlier.get("resumed", []), _now()] if earlier else [],
+            "commit": commit_of_package(),
+            "versions": versions(),
+            "hardware": hardware(),
+            "durations_s": dict(earlier.get("durations_s", {})),
+        }
+
+    def update(self, **values: Any) -> None:
+        """Add values and write the file."""
+        self.values.update(values)
+        replace_json(self.folder.record, self.values)
+
+    @contextlib.contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the block's wall time in seconds to ``durations_s[stage]``, over resumes."""
+        started = time.perf_counter()
+        yield
+        durations = self.values["durations_s"]
+        durations[stage] = round(durations.get(stage, 0.0) + time.perf_counter() - started, 3)
+        self.update()
+
+    def finish(self, **values: Any) -> None:
+        """Write the last state."""
+        self.update(status="finished", finished=_now(), **values)
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Return a ``run.json``'s values, or an empty dict where there is none."""
+    if not path.exists():
+        return {}
+    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return values
+
+
+def write_config(config: DictConfig, folder: RunFolder) -> dict[str, Any]:
+    """Write the resolved configuration and return it as plain dicts, lists and strings."""
+    plain = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(plain, dict)
+    replace_text(folder.config, OmegaConf.to_yaml(OmegaConf.create(plain)))
+    return {str(key): value for key, value in plain.items()}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python, this package and what decides its results."""
+    found = {"python": platform.python_version(), "casting_inspect": casting_inspect.__version__}
+    for package in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
+
+
+def hardware() -> dict[str, Any]:
+    """Return processor, cores, threads and GPU."""
+    import torch
+
+    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": gpu,
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def commit_of_package() -> Mapping[str, Any] | None:
+    """Return ``{"id", "modified"}`` of the checkout that this package lies in, or None."""
+    folder = Path(__file__).resolve().parents[2]
+    if not (folder / ".git").exists():
+        return None
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {"id": commit, "modified": bool(changed)}
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=20
+    )
+    return done.stdout.strip()
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+
+
+def plain_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Flatten one split's metrics to names and numbers, for tables and TensorBoard."""
+    flat: dict[str, float] = {}
+    for key, value in metrics.items():
+        if isinstance(value, Mapping):
+            inner = value.get("value") if "value" in value else None
+            if inner is not None:
+                flat[key] = float(inner)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            flat[key] = float(value)
+    return flat

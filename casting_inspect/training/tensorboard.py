@@ -1,0 +1,133 @@
+"""What TensorBoard shows beside the curves: pictures, tables, curves over thresholds, HPARAMS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams as hparams_summaries
+
+from casting_inspect.evaluation import figures
+from casting_inspect.labels import CLASS_NAMES
+from casting_inspect.training.run_folder import plain_metrics
+
+# what the HPARAMS tab compares; the whole configuration stands under TEXT
+HYPERPARAMETERS = (
+    "model.name",
+    "model.head",
+    "model.weights",
+    "model.image_size",
+    "finetune.strategy",
+    "finetune.head_lr",
+    "finetune.backbone_lr",
+    "augment.name",
+    "data.split",
+    "data.fold",
+    "data.partition",
+    "data.batch_size",
+    "trainer.max_epochs",
+    "seed",
+)
+HPARAM_METRICS = (
+    "accuracy",
+    "f1",
+    "escape_rate",
+    "overkill_rate",
+    "balanced_accuracy_by_group",
+    "escape_rate_by_group",
+    "overkill_rate_by_group",
+    "auroc_by_group",
+)
+
+
+def log_start(
+    writer: SummaryWriter, config: Mapping[str, Any], batch: Mapping[str, Tensor]
+) -> None:
+    """Log the configuration as text and a batch as the network sees it.
+
+    Args:
+        writer: Where to.
+        config: The resolved configuration.
+        batch: ``image`` uint8 (B, 3, S, S) and ``label`` (B,).
+    """
+    text = OmegaConf.to_yaml(OmegaConf.create(dict(config)))
+    indented = "\n".join(f"    {line}" for line in text.splitlines())
+    writer.add_text("configuration", indented)
+    writer.add_image("batch_as_the_network_sees_it", framed_grid(batch["image"], batch["label"]))
+
+
+def framed_grid(images: Tensor, labels: Tensor, columns: int = 8, limit: int = 32) -> Tensor:
+    """Return one uint8 picture (3, H, W): a grid, defective framed in orange, normal in blue."""
+    border = max(2, images.shape[-1] // 48)
+    colours = torch.tensor([[213, 94, 0], [0, 114, 178]], dtype=torch.uint8)
+    framed = torch.nn.functional.pad(images[:limit], [border] * 4)
+    edge = torch.nn.functional.pad(torch.zeros_like(images[:1, :1]), [border] * 4, value=1).bool()
+    paint = colours[labels[:limit]].view(-1, 3, 1, 1)
+    framed = torch.where(edge, paint, framed)
+    framed = torch.nn.functional.pad(framed, [border] * 4, value=255)
+    missing = -len(framed) % min(columns, len(framed))
+    blank = torch.full((missing, *framed.shape[1:]), 255, dtype=torch.uint8)
+    cells = torch.cat([framed, blank])
+    rows = torch.split(cells, min(columns, len(framed)))
+    return torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)
+
+
+def log_split(
+    writer: SummaryWriter, split: str, rows: pd.DataFrame, confusion: Mapping[str, int], step: int
+) -> None:
+    """Log a split's confusion table, ROC and precision-recall curves and score histogram.
+
+    Args:
+        writer: Where to.
+        split: Its name, the prefix of the tags.
+        rows: Its predictions.
+        confusion: TP, FN, FP, TN with normal as positive.
+        step: The epoch that the scores come from.
+    """
+    drawn = {
+        "confusion": figures.confusion_figure(confusion),
+        "scores": figures.score_histogram_figure(rows),
+    }
+    if rows["label"].nunique() == len(CLASS_NAMES):
+        drawn["roc"] = figures.roc_figure(rows)
+        drawn["precision_recall"] = figures.precision_recall_figure(rows)
+    for name, figure in drawn.items():
+        writer.add_figure(f"{split}/{name}", figure, step, close=False)
+    is_normal = (rows["label"] == "normal").to_numpy()
+    scores = rows["p_normal"].to_numpy(dtype=float)
+    writer.add_pr_curve(f"{split}/normal_is_positive", is_normal, scores, step)
+    for name, chosen in (("defective", ~is_normal), ("normal", is_normal)):
+        if chosen.any():
+            writer.add_histogram(f"{split}/p_normal_of_{name}", scores[chosen], step, bins=50)
+
+
+def log_hparams(
+    writer: SummaryWriter, config: Mapping[str, Any], metrics: Mapping[str, Any]
+) -> None:
+    """Fill the HPARAMS tab: hyperparameters beside the final figures.
+
+    Args:
+        writer: The run's own writer, so that the tab's row is the run and no new folder.
+        config: The resolved configuration.
+        metrics: What ``metrics.json`` holds.
+    """
+    node = OmegaConf.create(dict(config))
+    values = {name: OmegaConf.select(node, name) for name in HYPERPARAMETERS}
+    shown = {k: v for k, v in values.items() if isinstance(v, bool | int | float | str)}
+    final = {
+        f"{split}/{name}": value
+        for split, figures_of_split in metrics.items()
+        for name, value in plain_metrics(figures_of_split).items()
+        if name in HPARAM_METRICS and np.isfinite(value)
+    }
+    file_writer = writer._get_file_writer()  # SummaryWriter.add_hparams would open another run
+    for summary in hparams_summaries(shown, {f"final/{k}": v for k, v in final.items()}):
+        file_writer.add_summary(summary)
+    for name, value in final.items():
+        writer.add_scalar(f"final/{name}", value)
