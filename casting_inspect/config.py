@@ -1,0 +1,294 @@
+"""Every command's way through Hydra: quoting, checks before anything heavy, exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, NoReturn
+
+import hydra
+from hydra._internal.utils import get_args_parser  # Hydra's own; it has no public name for it
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from casting_inspect import __version__, multirun, overrides
+from casting_inspect.errors import UserError
+from casting_inspect.ranges import complaints, cross_complaints, missing
+from casting_inspect.schemas import SCHEMAS, register
+
+Job = Callable[[DictConfig], None]
+
+_COMPOSING_ERRORS = (HydraException, OmegaConfBaseException, YAMLError, ValueError)
+_typed: ContextVar[tuple[str, ...]] = ContextVar("typed", default=())
+
+
+def conf_dir() -> Path:
+    """Return the folder of the configuration: in the wheel, else beside the package."""
+    packaged = Path(__file__).parent / "conf"
+    return packaged if packaged.is_dir() else Path(__file__).parents[1] / "conf"
+
+
+def run_command(name: str, job: Job, argv: Sequence[str] | None = None) -> int:
+    """Run a command as Hydra runs it, and return its exit code.
+
+    Args:
+        name: The command, and its primary configuration in conf/.
+        job: What to do with the composed configuration; imports heavy packages inside.
+        argv: What was typed after the command; None for ``sys.argv[1:]``.
+
+    Returns:
+        0; 1 after an error of ours or a failed run of several; 2 after a user's mistake; 130
+        after Ctrl-C.
+    """
+    typed = list(sys.argv[1:] if argv is None else argv)
+    return guarded(name, lambda: _run(name, job, typed))
+
+
+def guarded(name: str, action: Callable[[], int]) -> int:
+    """Turn what an action raises into a message on stderr and an exit code."""
+    try:
+        return action()
+    except UserError as error:
+        _complain(name, str(error))
+        return 2
+    except KeyboardInterrupt:
+        _complain(name, "stopped by Ctrl-C.")
+        return 130
+    except SystemExit as leaving:
+        if isinstance(leaving.__context__, KeyboardInterrupt):  # Lightning's way of stopping
+            _complain(name, "stopped by Ctrl-C.")
+            return 130
+        return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+    except Exception:
+        traceback.print_exc()
+        return 1
+
+
+def _complain(name: str, message: str) -> None:
+    one_line = " ".join(message.split())
+    print(f"casting-inspect {name}: {one_line}", file=sys.stderr, flush=True)
+
+
+def run_folder() -> Path:
+    """Return the folder of the run that is under way."""
+    return Path(HydraConfig.get().runtime.output_dir)
+
+
+def command_line() -> list[str]:
+    """Return the command that gives the run under way; in a multirun, this one run alone."""
+    now = HydraConfig.get()
+    words = list(now.overrides.task) if now.mode == RunMode.MULTIRUN else list(_typed.get())
+    return ["casting-inspect", str(now.job.name), *words]
+
+
+def resolved(config: DictConfig) -> dict[str, Any]:
+    """Return a configuration as plain dicts, lists, numbers and text, interpolations filled in.
+
+    Raises:
+        UserError: If a value is missing or an interpolation leads nowhere.
+    """
+    try:
+        plain = OmegaConf.to_container(
+            config, resolve=True, throw_on_missing=True, enum_to_str=True
+        )
+    except OmegaConfBaseException as error:
+        raise UserError(f"configuration: {overrides.first_line(error)}") from error
+    assert isinstance(plain, dict)
+    plain.pop("hydra", None)
+    return {str(key): value for key, value in plain.items()}
+
+
+def _run(name: str, job: Job, typed: list[str]) -> int:
+    flags = _flags(typed)
+    lines = overrides.prepared(name, flags.overrides, multirun=flags.multirun)
+    register()
+    OmegaConf.register_new_resolver("choices_of", _choices_of, replace=True)
+    several = False
+    if not (flags.help or flags.hydra_help or flags.shell_completion or flags.info):
+        several = _check(name, flags, lines)
+    failure: list[Exception] = []
+    program = sys.argv
+
+    def task(config: DictConfig) -> None:
+        sys.argv = program  # Lightning starts its further processes with these words
+        _typed.set(tuple(typed))
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            multirun.run_one(job, config)
+            return
+        try:
+            job(config)
+        except Exception as error:
+            multirun.log_to_file(error)
+            failure.append(error)
+
+    with _as_program(_hydra_words(typed, flags.overrides, lines)), _logging_kept():
+        try:
+            hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=name)(task)()
+        except _COMPOSING_ERRORS as error:
+            raise UserError(overrides.explained(error, SCHEMAS[name])) from error
+        except OSError as error:
+            raise UserError(f"{error.filename}: {error.strerror}") from error
+        except KeyboardInterrupt:
+            if several:
+                multirun.report()
+            raise
+    if failure:
+        raise failure[0]
+    return int(several and multirun.any_failed())
+
+
+def _flags(typed: Sequence[str]) -> argparse.Namespace:
+    """Parse Hydra's flags; overrides may stand before and after them."""
+    parser = get_args_parser()
+
+    def refuse(message: str) -> NoReturn:
+        raise UserError(f"{message}. --help lists the keys, --hydra-help the flags.")
+
+    parser.error = refuse  # type: ignore[method-assign]
+    for action in parser._actions:
+        if "--version" in action.option_strings:
+            action.version = f"casting-inspect {__version__} (Hydra {hydra.__version__})"  # type: ignore[attr-defined]
+    return parser.parse_intermixed_args(list(typed))
+
+
+def _hydra_words(typed: Sequence[str], given: Sequence[str], lines: Sequence[str]) -> list[str]:
+    """Return the words for Hydra: flags first, since it stops at overrides between them."""
+    rest = list(given)
+    flags = []
+    for word in reversed(typed):  # a flag's own value comes before later overrides
+        if rest and word == rest[-1]:
+            rest.pop()
+        else:
+            flags.append(word)
+    return [*reversed(flags), *lines]
+
+
+def _check(name: str, flags: argparse.Namespace, lines: Sequence[str]) -> bool:
+    """Compose and check the configuration, in a multirun with each value that is swept over.
+
+    Returns:
+        Whether this is a multirun.
+
+    Raises:
+        UserError: At the first mistake.
+    """
+    config_name = flags.config_name or name
+    search_path = _search_path(flags)
+    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3", job_name=name):
+        loader = GlobalHydra.instance().config_loader()
+        parsed = overrides.parsed(lines, loader)
+        alternatives = overrides.sweeps(parsed)
+        if any(not values for values in alternatives):
+            raise UserError(f"'{lines[alternatives.index([])]}' gives no value at all.")
+        base = [values[0] for values in alternatives]
+
+        def check(words: Sequence[str]) -> DictConfig:
+            return _composed(name, config_name, [*words, *search_path], whole=flags.cfg is None)
+
+        config = check(base)
+        several = flags.multirun or config.hydra.mode == RunMode.MULTIRUN
+        if not several:
+            for override, line in zip(parsed, lines, strict=True):
+                if override.is_sweep_override():
+                    key, _, value = line.partition("=")
+                    raise UserError(
+                        f"'{line}' has several values: write -m to run them all, "
+                        f"{key}=[{value}] for a list, or \"{key}='{value}'\" for text."
+                    )
+            return False
+        typed_keys = {overrides.key_of(line) for line in lines}
+        params = OmegaConf.select(config, "hydra.sweeper.params") or {}
+        more = [f"{key}={value}" for key, value in params.items() if key not in typed_keys]
+        for values in overrides.sweeps(overrides.parsed(more, loader)):
+            base.append(values[0])
+            alternatives.append(values)
+        for place, values in enumerate(alternatives):
+            for value in values[1:] if place < len(lines) else values:
+                check([*base[:place], value, *base[place + 1 :]])
+    return True
+
+
+def _composed(name: str, config_name: str, words: list[str], *, whole: bool) -> DictConfig:
+    """Compose one configuration and check it.
+
+    Args:
+        name: The command.
+        config_name: The primary configuration.
+        words: Overrides without sweeps.
+        whole: Whether every value has to be there.
+
+    Raises:
+        UserError: At the first mistake.
+    """
+    try:
+        config = hydra.compose(config_name, words, return_hydra_config=True)
+    except _COMPOSING_ERRORS as error:
+        raise UserError(overrides.explained(error, SCHEMAS[name])) from error
+    for complaint in (*complaints(config), *cross_complaints(config)):
+        raise UserError(complaint)
+    if whole:
+        for key in missing(config):
+            raise UserError(f"{key} is needed: add {key}=VALUE. --help says what it is.")
+    return config
+
+
+def _search_path(flags: argparse.Namespace) -> list[str]:
+    """Return the override that stands for ``--config-dir`` when composing."""
+    if flags.config_dir is None:
+        return []
+    folder = Path(flags.config_dir).absolute()
+    if not folder.is_dir():
+        raise UserError(f"--config-dir {flags.config_dir}: no such folder.")
+    text = QuotedString(text=f"file://{folder}", quote=Quote.single).with_quotes()
+    return [f"hydra.searchpath=[{text}]"]
+
+
+def _choices_of(group: str) -> str:
+    """Return a group's choices for the help text, the default one first."""
+    choices = GlobalHydra.instance().config_loader().get_group_options(group)
+    default = HydraConfig.get().runtime.choices.get(group)
+    return ", ".join(sorted(choices, key=lambda choice: (choice != default, choice)))
+
+
+@contextlib.contextmanager
+def _as_program(words: Sequence[str]) -> Iterator[None]:
+    """Let Hydra read these words from ``sys.argv`` and raise instead of printing and leaving."""
+    before, full = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv = [before[0], *words]
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        sys.argv = before
+        if full is None:
+            os.environ.pop("HYDRA_FULL_ERROR", None)
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = full
+
+
+@contextlib.contextmanager
+def _logging_kept() -> Iterator[None]:
+    """Put the root logger back as it was, and close the log files opened meanwhile."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        yield
+    finally:
+        for handler in root.handlers:
+            if handler not in handlers:
+                handler.close()
+        root.handlers[:] = handlers
+        root.setLevel(level)

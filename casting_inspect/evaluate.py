@@ -1,0 +1,28 @@
+"""`evaluate`: metrics and figures from a table of predictions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from casting_inspect.config import run_command
+
+
+def job(cfg: DictConfig) -> None:
+    """Evaluate one table and say where the result is."""
+    from casting_inspect.evaluation.evaluate import evaluate_predictions
+    from casting_inspect.evaluation.tables import print_metrics
+
+    out = Path(cfg.out)
+    print_metrics(evaluate_predictions(Path(cfg.predictions), out))
+    print(f"metrics and figures: {out}")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; ``argv`` is what stands after it, None for ``sys.argv[1:]``."""
+    return run_command("evaluate", job, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,170 @@
+"""What a configuration's value must be, beyond its type, and the search for one that is not."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import InterpolationResolutionError
+
+from casting_inspect.errors import suggestion
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a value must be, for the check and for the message.
+
+    Attributes:
+        expected: In words, to follow "must be".
+        holds: Whether a value will do; null is not asked about.
+        choices: The valid words, when there is a list of them.
+    """
+
+    expected: str
+    holds: Callable[[Any], bool]
+    choices: tuple[str, ...] = ()
+
+
+Metadata = Mapping[str, Rule]  # of a dataclass field
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def rule(expected: str, holds: Callable[[Any], bool]) -> Metadata:
+    """Return the metadata of a field with a rule of its own."""
+    return {"rule": Rule(expected, holds)}
+
+
+def one_of(*choices: str) -> Metadata:
+    """Return the metadata of a field whose value is one of some words."""
+    words = choices[0] if len(choices) == 1 else f"one of {', '.join(choices)}"
+    return {"rule": Rule(words, lambda value: value in choices, choices)}
+
+
+def at_least(low: int) -> Metadata:
+    """Return the metadata of a field for a number from ``low`` up."""
+    return rule(f"{low} or more", lambda value: _is_number(value) and value >= low)
+
+
+def above_zero() -> Metadata:
+    """Return the metadata of a field for a finite number above 0."""
+    return rule("above 0", lambda value: _is_number(value) and value > 0)
+
+
+def between(low: float, high: float, *, above: bool = False, below: bool = False) -> Metadata:
+    """Return the metadata of a field for a number from ``low`` to ``high``.
+
+    Args:
+        low: The least value.
+        high: The largest value.
+        above: ``low`` itself is not allowed.
+        below: ``high`` itself is not allowed.
+    """
+
+    def holds(value: Any) -> bool:
+        if not _is_number(value) or (above and value == low) or (below and value == high):
+            return False
+        return bool(low <= value <= high)
+
+    start, end = f"{'above' if above else 'from'} {low:g}", f"{'to below' if below else 'to'} "
+    return rule(f"{start} {end}{high:g}", holds)
+
+
+def text() -> Metadata:
+    """Return the metadata of a field for text that is not empty."""
+    return rule("something: it is empty", lambda value: value != "")
+
+
+def _is_window(value: Any) -> bool:
+    if isinstance(value, ListConfig):
+        return len(value) == 2 and all(map(_is_number, value)) and value[0] < value[1]
+    return bool(value == "auto")
+
+
+def _is_limit(value: Any) -> bool:
+    return (type(value) is int and value >= 0) or (type(value) is float and 0 <= value <= 1)
+
+
+def _is_count_or_auto(value: Any, low: int) -> bool:
+    return bool(value == "auto") or (type(value) is int and value >= low)
+
+
+WINDOW = rule("auto or [low,high] with low below high", _is_window)
+WORKERS = rule("0 or more, or auto", lambda value: _is_count_or_auto(value, 0))
+LIMIT = rule("a whole number of steps, a share from 0.0 to 1.0, or null", _is_limit)
+DEVICES = rule(
+    "1 or more, a list of device numbers, or auto",
+    lambda value: isinstance(value, ListConfig) or _is_count_or_auto(value, 1),
+)
+CLASS_WEIGHTS = rule("false or balanced", lambda value: value is False or value == "balanced")
+DETERMINISTIC = rule("true, false or warn", lambda v: isinstance(v, bool) or v == "warn")
+CHANNELS_LAST = rule("true, false or auto", lambda v: isinstance(v, bool) or v == "auto")
+CROP = rule("even, 16 or more", lambda value: value >= 16 and value % 2 == 0)
+NAME = rule(
+    "made of letters, digits, '.', '_' and '-' (it becomes part of a folder's name)",
+    lambda value: re.fullmatch(r"[A-Za-z0-9._-]*[A-Za-z0-9_-]", value) is not None,
+)
+
+
+def complaints(config: DictConfig, prefix: str = "") -> Iterator[str]:
+    """Yield a line for each value that breaks its rule and each key that no schema knows.
+
+    Args:
+        config: A node with typed schemas in it; nodes without a schema are the user's own.
+        prefix: The node's own key with a dot, or nothing at the top.
+    """
+    schema = OmegaConf.get_type(config)
+    known = {f.name: f for f in fields(schema)} if is_dataclass(schema) else {}
+    is_open = not known or getattr(schema, "open_to_more", False)
+    for key in config:
+        name = f"{prefix}{key}"
+        if str(key) not in known and not is_open and name != "hydra":
+            options = [f"{prefix}{option}" for option in known]
+            yield f"unknown key '{name}'.{suggestion(name, options)}"
+        elif not OmegaConf.is_missing(config, key) and name != "hydra":
+            yield from _value_complaints(config, str(key), name, known)
+
+
+def _value_complaints(
+    config: DictConfig, key: str, name: str, known: Mapping[str, Any]
+) -> Iterator[str]:
+    """Yield what is wrong with one key's value, or with what is below it."""
+    try:
+        value = config[key]
+    except InterpolationResolutionError as error:
+        if "hydra:" not in str(OmegaConf.to_container(config, resolve=False).get(key)):  # type: ignore[union-attr]
+            yield f"{name}: {str(error).splitlines()[0]}"
+        return
+    if isinstance(value, DictConfig):
+        yield from complaints(value, f"{name}.")
+    elif value is not None and key in known and "rule" in known[key].metadata:
+        found: Rule = known[key].metadata["rule"]
+        if not found.holds(value):
+            words = str(value)
+            yield f"{name}={words}: must be {found.expected}.{suggestion(words, found.choices)}"
+
+
+def missing(config: DictConfig, prefix: str = "") -> Iterator[str]:
+    """Yield the keys that have no value yet, in the order of the file; Hydra's own left out."""
+    for key in config:
+        name = f"{prefix}{key}"
+        if OmegaConf.is_missing(config, key):
+            yield name
+        elif name != "hydra" and not OmegaConf.is_interpolation(config, key):
+            if isinstance(config[key], DictConfig):
+                yield from missing(config[key], f"{name}.")
+
+
+def cross_complaints(config: DictConfig) -> Iterator[str]:
+    """Yield a line for each pair of values that do not go together."""
+    data = config.get("data")
+    if data is not None and "fold" in data and data.fold >= data.folds:
+        yield (
+            f"data.fold={data.fold}: must be below data.folds={data.folds} (folds count from 0)."
+        )

@@ -1,0 +1,307 @@
+"""Typed schemas of every command's configuration; defaults and comments stand in conf/."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+from casting_inspect.ranges import (
+    CHANNELS_LAST,
+    CLASS_WEIGHTS,
+    CROP,
+    DETERMINISTIC,
+    DEVICES,
+    LIMIT,
+    NAME,
+    WINDOW,
+    WORKERS,
+    above_zero,
+    at_least,
+    between,
+    one_of,
+    text,
+)
+
+
+@dataclass
+class SyntheticSchema:
+    """Synthetic castings; null takes the default set's value."""
+
+    parts: int | None = field(default=MISSING, metadata=at_least(2))
+    photographs: int | None = field(default=MISSING, metadata=at_least(1))
+    size: int | None = field(default=MISSING, metadata=at_least(64))
+    seed: int | None = field(default=MISSING, metadata=at_least(0))
+    defective_share: float | None = field(default=MISSING, metadata=between(0, 1))
+
+
+@dataclass
+class DataSchema:
+    """The pictures and how they are split and loaded."""
+
+    root: str | None = field(default=MISSING, metadata=text())
+    manifest: str | None = field(default=MISSING, metadata=text())
+    split: str = field(default=MISSING, metadata=one_of("group", "file", "vendor", "manifest"))
+    folds: int = field(default=MISSING, metadata=at_least(2))
+    fold: int = field(default=MISSING, metadata=at_least(0))
+    partition: int = field(default=MISSING, metadata=at_least(0))
+    val_fraction: float = field(default=MISSING, metadata=between(0, 1, below=True))
+    test_fraction: float = field(default=MISSING, metadata=between(0, 1, above=True, below=True))
+    fit: str = field(default=MISSING, metadata=one_of("pad", "stretch"))
+    window: Any = field(default=MISSING, metadata=WINDOW)
+    batch_size: int = field(default=MISSING, metadata=at_least(1))
+    workers: Any = field(default=MISSING, metadata=WORKERS)
+    views: int = field(default=MISSING, metadata=at_least(0))
+    aliases: dict[str, str] = MISSING
+    synthetic: SyntheticSchema = field(default_factory=SyntheticSchema)
+
+
+@dataclass
+class AugmentSchema:
+    """How training pictures are changed."""
+
+    name: str = field(default=MISSING, metadata=one_of("none", "light", "strong"))
+    turn: str = field(default=MISSING, metadata=one_of("any", "right", "none"))
+    mirror: bool = MISSING
+    shrink: float = field(default=MISSING, metadata=between(0, 0.5))
+    shift: float = field(default=MISSING, metadata=between(0, 0.25))
+    brightness: float = field(default=MISSING, metadata=between(0, 0.5))
+    contrast: float = field(default=MISSING, metadata=between(0, 0.5))
+    gamma: float = field(default=MISSING, metadata=between(0, 0.5))
+    slope: float = field(default=MISSING, metadata=between(0, 0.5))
+    blur: float = field(default=MISSING, metadata=between(0, 3))
+    noise: float = field(default=MISSING, metadata=between(0, 0.2))
+
+
+@dataclass
+class ModelSchema:
+    """What every network's configuration has; a user's own may have more."""
+
+    name: str = field(default=MISSING, metadata=NAME)
+    image_size: int = field(default=MISSING, metadata=at_least(8))
+    _target_: str = field(default=MISSING, metadata=text())
+
+
+@dataclass
+class Vgg19Schema(ModelSchema):
+    """VGG-19."""
+
+    image_size: int = field(default=MISSING, metadata=at_least(64))
+    head: str = field(default=MISSING, metadata=one_of("gap", "paper", "attention"))
+    weights: str = field(default=MISSING, metadata=text())
+    batch_norm: bool = MISSING
+    dropout: float = field(default=MISSING, metadata=between(0, 1, below=True))
+
+
+@dataclass
+class SmallCnnSchema(ModelSchema):
+    """The small plain network."""
+
+    image_size: int = field(default=MISSING, metadata=at_least(64))
+    width: int = field(default=MISSING, metadata=at_least(1))
+    dropout: float = field(default=MISSING, metadata=between(0, 1, below=True))
+
+
+@dataclass
+class Lin2018Schema(SmallCnnSchema):
+    """Regions that stand out."""
+
+    regions: int = field(default=MISSING, metadata=at_least(1))
+    crop: int = field(default=MISSING, metadata=CROP)
+
+
+@dataclass
+class Nguyen2021Schema(SmallCnnSchema):
+    """Parts of the picture."""
+
+    parts: int = field(default=MISSING, metadata=at_least(1))
+    place_size: int = field(default=MISSING, metadata=at_least(1))
+
+
+@dataclass
+class FinetuneSchema:
+    """What learns, and how fast."""
+
+    strategy: str = field(default=MISSING, metadata=one_of("auto", "frozen", "gradual", "full"))
+    head_lr: float = field(default=MISSING, metadata=above_zero())
+    backbone_lr: float = field(default=MISSING, metadata=above_zero())
+    open_every: int = field(default=MISSING, metadata=at_least(1))
+    cached: bool = MISSING
+    cached_batch_size: int = field(default=MISSING, metadata=at_least(1))
+    class_weights: Any = field(default=MISSING, metadata=CLASS_WEIGHTS)
+
+
+@dataclass
+class SchedulerSchema:
+    """The learning rate over the epochs."""
+
+    name: str = field(default=MISSING, metadata=one_of("cosine", "constant"))
+    warmup_epochs: float = field(default=MISSING, metadata=at_least(0))
+    final_fraction: float = field(default=MISSING, metadata=between(0, 1))
+
+
+@dataclass
+class TrainerSchema:
+    """The device, and how long."""
+
+    accelerator: str = field(default=MISSING, metadata=one_of("auto", "cpu", "gpu", "mps"))
+    devices: Any = field(default=MISSING, metadata=DEVICES)
+    precision: str = field(
+        default=MISSING, metadata=one_of("auto", "32-true", "bf16-mixed", "16-mixed")
+    )
+    max_epochs: int = field(default=MISSING, metadata=at_least(1))
+    gradient_clip_val: float | None = field(default=MISSING, metadata=above_zero())
+    limit_train_batches: Any = field(default=MISSING, metadata=LIMIT)
+    limit_val_batches: Any = field(default=MISSING, metadata=LIMIT)
+    limit_test_batches: Any = field(default=MISSING, metadata=LIMIT)
+    log_every_n_steps: int = field(default=MISSING, metadata=at_least(1))
+    deterministic: Any = field(default=MISSING, metadata=DETERMINISTIC)
+    compile: bool = MISSING
+    channels_last: Any = field(default=MISSING, metadata=CHANNELS_LAST)
+
+
+@dataclass
+class EarlyStoppingSchema:
+    """When to stop."""
+
+    monitor: str = field(default=MISSING, metadata=text())
+    mode: str = field(default=MISSING, metadata=one_of("min", "max"))
+    patience: int = field(default=MISSING, metadata=at_least(0))
+    min_delta: float = field(default=MISSING, metadata=at_least(0))
+
+
+@dataclass
+class CheckpointSchema:
+    """Which epoch is the best."""
+
+    monitor: str = field(default=MISSING, metadata=text())
+    mode: str = field(default=MISSING, metadata=one_of("min", "max"))
+
+
+@dataclass
+class CallbacksSchema:
+    """What happens beside the training."""
+
+    early_stopping: EarlyStoppingSchema | None = field(default_factory=EarlyStoppingSchema)
+    checkpoint: CheckpointSchema = field(default_factory=CheckpointSchema)
+    progress_bar: bool = MISSING
+    watch_test: bool = MISSING
+
+
+@dataclass
+class LoggerSchema:
+    """Where curves and figures go."""
+
+    name: str = field(default=MISSING, metadata=one_of("tensorboard", "none"))
+
+
+@dataclass
+class DecideSchema:
+    """How a probability becomes a verdict."""
+
+    name: str = field(default=MISSING, metadata=one_of("fixed"))
+    threshold: float = field(default=MISSING, metadata=between(0, 1))
+
+
+@dataclass
+class CacheSchema:
+    """Where features are kept, and how many."""
+
+    dir: str | None = field(default=MISSING, metadata=text())
+    max_gb: float = field(default=MISSING, metadata=above_zero())
+
+
+@dataclass
+class TrainSchema:
+    """`train`."""
+
+    data: DataSchema = field(default_factory=DataSchema)
+    augment: AugmentSchema = field(default_factory=AugmentSchema)
+    model: Any = MISSING
+    finetune: FinetuneSchema = field(default_factory=FinetuneSchema)
+    optimizer: Any = MISSING
+    scheduler: SchedulerSchema = field(default_factory=SchedulerSchema)
+    trainer: TrainerSchema = field(default_factory=TrainerSchema)
+    callbacks: CallbacksSchema = field(default_factory=CallbacksSchema)
+    logger: LoggerSchema = field(default_factory=LoggerSchema)
+    decide: DecideSchema = field(default_factory=DecideSchema)
+    cache: CacheSchema = field(default_factory=CacheSchema)
+    seed: int = field(default=MISSING, metadata=between(0, 2**32 - 1))
+    resume: str | None = field(default=MISSING, metadata=text())
+    allow_targets: list[str] = MISSING
+
+
+@dataclass
+class PrepareDataSchema:
+    """The part of `data` that matters when pictures are read for the first time."""
+
+    window: Any = field(default=MISSING, metadata=WINDOW)
+
+
+@dataclass
+class PrepareSchema:
+    """`prepare`."""
+
+    source: str | None = field(default=MISSING, metadata=text())
+    out: str = field(default=MISSING, metadata=text())
+    recipe: str = field(
+        default=MISSING, metadata=one_of("folder", "paper", "vendor", "all", "synthetic")
+    )
+    on_bad: str = field(default=MISSING, metadata=one_of("fail", "skip"))
+    aliases: dict[str, str] = MISSING
+    data: PrepareDataSchema = field(default_factory=PrepareDataSchema)
+    synthetic: SyntheticSchema = field(default_factory=SyntheticSchema)
+
+
+@dataclass
+class EvaluateSchema:
+    """`evaluate`."""
+
+    predictions: str = field(default=MISSING, metadata=text())
+    out: str = field(default=MISSING, metadata=text())
+
+
+@dataclass
+class DemoSchema:
+    """`demo`."""
+
+    out: str = field(default=MISSING, metadata=text())
+    weights: str = field(default=MISSING, metadata=text())
+
+
+SCHEMAS: dict[str, type] = {
+    "prepare": PrepareSchema,
+    "train": TrainSchema,
+    "evaluate": EvaluateSchema,
+    "demo": DemoSchema,
+}
+
+
+def register() -> None:
+    """Put the schemas where the files in conf/ find them (``/schema/...@_here_``)."""
+    store = ConfigStore.instance()
+    for command, schema in SCHEMAS.items():
+        store.store(name=f"{command}_schema", node=schema)
+    groups = {
+        "data": DataSchema,
+        "augment": AugmentSchema,
+        "finetune": FinetuneSchema,
+        "scheduler": SchedulerSchema,
+        "trainer": TrainerSchema,
+        "callbacks": CallbacksSchema,
+        "logger": LoggerSchema,
+        "decide": DecideSchema,
+    }
+    for name, schema in groups.items():
+        store.store(group="schema", name=name, node=schema)
+    models = {
+        "vgg19": Vgg19Schema,
+        "lin2018": Lin2018Schema,
+        "nguyen2021": Nguyen2021Schema,
+        "cnn": SmallCnnSchema,
+        "custom": ModelSchema,
+    }
+    for name, schema in models.items():
+        store.store(group="schema/model", name=name, node=schema)

@@ -1,0 +1,28 @@
+"""`train`: fit a network and measure it on castings it has never seen."""
+
+from __future__ import annotations
+
+import sys
+
+from omegaconf import DictConfig
+
+from casting_inspect import config, resume
+
+
+def job(cfg: DictConfig) -> None:
+    """Train and evaluate one run in the folder that Hydra chose."""
+    from casting_inspect.training.experiment import run_experiment
+
+    run_experiment(cfg, config.run_folder(), config.command_line(), resume=False)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; ``argv`` is what stands after it, None for ``sys.argv[1:]``."""
+    typed = sys.argv[1:] if argv is None else argv
+    if resume.is_asked_for(typed):
+        return config.guarded("train", lambda: resume.resume(typed))
+    return config.run_command("train", job, typed)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
