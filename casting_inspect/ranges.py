@@ -78,7 +78,7 @@ def between(low: float, high: float, *, above: bool = False, below: bool = False
 
 def text() -> Metadata:
     """Return the metadata of a field for text that is not empty."""
-    return rule("something: it is empty", lambda value: value != "")
+    return rule("filled in", lambda value: value != "")
 
 
 def _is_window(value: Any) -> bool:
@@ -156,9 +156,10 @@ def missing(config: DictConfig, prefix: str = "") -> Iterator[str]:
         name = f"{prefix}{key}"
         if OmegaConf.is_missing(config, key):
             yield name
-        elif name != "hydra" and not OmegaConf.is_interpolation(config, key):
-            if isinstance(config[key], DictConfig):
-                yield from missing(config[key], f"{name}.")
+        elif name == "hydra" or OmegaConf.is_interpolation(config, key):
+            continue
+        elif isinstance(config[key], DictConfig):
+            yield from missing(config[key], f"{name}.")
 
 
 def cross_complaints(config: DictConfig) -> Iterator[str]:
