@@ -210,6 +210,8 @@ def quieten() -> None:
     """Silence what Lightning says at every start and a user can do nothing about."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+    # Lightning 2.6 uses a check that PyTorch 2.15 retires
+    warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated.*")
     # few workers are right here: pixels or features are cached
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*number of training batches.*")

@@ -30,7 +30,7 @@ class History(Callback):
         self.path = path
         self.rows: list[dict[str, Any]] = []
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take up the rows of the epochs before this one."""
         del pl_module
         if trainer.current_epoch > 0 and self.path.exists():

@@ -219,7 +219,8 @@ class EpochMetrics(nn.Module):
             "overkill_rate": fn / (tp + fn).clamp(min=1),
         }
         if self.auroc is not None:
-            values["auroc"] = self.auroc.compute().float()
+            if (tp + fn) * (tn + fp) > 0:  # of one class alone there is none
+                values["auroc"] = self.auroc.compute().float()
             self.auroc.reset()
         self.loss.reset()
         self.counts.reset()

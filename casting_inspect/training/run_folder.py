@@ -17,6 +17,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 import casting_inspect
+from casting_inspect.config import resolved
 from casting_inspect.files import replace_json, replace_text
 
 PACKAGES = (
@@ -131,10 +132,9 @@ def read_record(path: Path) -> dict[str, Any]:
 
 def write_config(config: DictConfig, folder: RunFolder) -> dict[str, Any]:
     """Write the resolved configuration and return it as plain dicts, lists and strings."""
-    plain = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(plain, dict)
+    plain = resolved(config)
     replace_text(folder.config, OmegaConf.to_yaml(OmegaConf.create(plain)))
-    return {str(key): value for key, value in plain.items()}
+    return plain
 
 
 def versions() -> dict[str, str]:
