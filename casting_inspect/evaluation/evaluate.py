@@ -1,0 +1,57 @@
+"""From a predictions table to metrics and figures in a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from casting_inspect.errors import UserError
+from casting_inspect.evaluation import figures
+from casting_inspect.evaluation.metrics import all_metrics
+from casting_inspect.evaluation.predictions import complete_predictions, read_predictions
+from casting_inspect.evaluation.tables import reported_split
+from casting_inspect.files import replace_json
+
+
+def evaluate_predictions(frame_or_path: pd.DataFrame | Path, out: Path) -> dict[str, Any]:
+    """Write what a predictions table of one model shows, and return its metrics.
+
+    ``metrics.json`` has every split present; ``confusion.png``, ``roc.png``,
+    ``precision_recall.png`` and ``scores.png`` show the test split, else validation, else
+    training. Each file is written in one step.
+
+    Args:
+        frame_or_path: A predictions table (see ``predictions.read_predictions``) or its file.
+        out: The folder to write to; made when missing.
+
+    Returns:
+        What ``metrics.all_metrics`` returns.
+
+    Raises:
+        UserError: If the table is wrong, holds several models, or ``out`` is not a folder.
+    """
+    if isinstance(frame_or_path, pd.DataFrame):
+        table, where = complete_predictions(frame_or_path), "predictions"
+    else:
+        table, where = read_predictions(Path(frame_or_path)), str(frame_or_path)
+    models = sorted(table["model"].unique())
+    if len(models) > 1:
+        raise UserError(
+            f"{where}: holds {len(models)} models ({', '.join(models)}) in column 'model'; "
+            "figures of several models do not mix: evaluate one table a model."
+        )
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out}: is a file; name a folder for the results.")
+    metrics = all_metrics(table)
+    split = reported_split(metrics)
+    rows = table[table["split"] == split]
+    figures.save_figure(
+        figures.confusion_figure(metrics[split]["confusion"]), out / "confusion.png"
+    )
+    figures.save_figure(figures.roc_figure(rows), out / "roc.png")
+    figures.save_figure(figures.precision_recall_figure(rows), out / "precision_recall.png")
+    figures.save_figure(figures.score_histogram_figure(rows), out / "scores.png")
+    replace_json(out / "metrics.json", metrics)
+    return metrics
