@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import os
 import random
+import threading
 from typing import Any, Final, Literal, get_args
 
 import cv2
@@ -100,6 +101,8 @@ class Augmenter:
     albumentations 2.0.8 repeats its own random state across workers and epochs, and its
     ``set_random_seed`` hands every transform the same seed, which ties the blur to the mirror and
     the light to the angle. So each call makes one pair of generators, which the transforms share.
+    Threads and processes may share an augmenter: it holds plain data, and each thread has its own
+    transforms.
 
     Args:
         name: ``none``, ``light`` or ``strong``.
@@ -113,8 +116,7 @@ class Augmenter:
     def __init__(self, name: str, seed: int, **options: Any) -> None:
         self.strength = _strength(name, options)
         self.seed = seed
-        self._transforms = _transforms(self.strength)
-        self._compose = albumentations.Compose(self._transforms)
+        _pipeline(self.strength)  # albumentations checks the values too: now, not in a worker
 
     def __call__(self, image: np.ndarray, epoch: int, index: int) -> np.ndarray:
         """Return the changed picture; the one given is left as it is.
@@ -127,14 +129,15 @@ class Augmenter:
         Returns:
             uint8 (S, S, 3), contiguous.
         """
-        if not self._transforms:
+        pipeline = _pipeline(self.strength)
+        if not pipeline.transforms:
             return image
         digest = hashlib.blake2b(f"{self.seed}/{epoch}/{index}".encode(), digest_size=8).digest()
         entropy = int.from_bytes(digest, "little")
         numbers, choices = np.random.default_rng(entropy), random.Random(entropy)
-        for transform in self._transforms:
+        for transform in pipeline.transforms:
             transform.set_random_state(numbers, choices)
-        changed: np.ndarray = self._compose(image=image)["image"]
+        changed: np.ndarray = pipeline(image=image)["image"]
         return np.ascontiguousarray(changed)
 
 
@@ -164,9 +167,15 @@ def _is_share(value: Any, largest: float) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= largest
 
 
-def _transforms(strength: Strength) -> list[albumentations.BasicTransform]:
-    """Return the albumentations transforms, in order; those that change nothing are left out."""
-    return [*_geometry(strength), *_light(strength)]
+_PIPELINES = threading.local()
+
+
+def _pipeline(strength: Strength) -> albumentations.Compose:
+    """Return this thread's transforms, in order; those that change nothing are left out."""
+    made: dict[Strength, albumentations.Compose] = _PIPELINES.__dict__.setdefault("made", {})
+    if strength not in made:
+        made[strength] = albumentations.Compose([*_geometry(strength), *_light(strength)])
+    return made[strength]
 
 
 def _geometry(strength: Strength) -> list[albumentations.BasicTransform]:

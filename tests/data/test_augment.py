@@ -6,6 +6,7 @@ import dataclasses
 import math
 import pickle
 import random
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -123,6 +124,14 @@ def test_global_generators_play_no_part(name: str) -> None:
         cv2.setRNGSeed(global_seed)
         results.append(np.stack([augmenter(image, 0, index) for index in range(40)]))
     assert np.array_equal(*results)
+
+
+def test_threads_may_share_an_augmenter() -> None:
+    image, augmenter = textured(), Augmenter("strong", 7)
+    alone = [augmenter(image, 0, index) for index in range(200)]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda index: augmenter(image, 0, index), range(200)))
+    assert np.array_equal(alone, together)
 
 
 def test_seed_epoch_and_index_each_matter() -> None:

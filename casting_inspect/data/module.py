@@ -1,0 +1,262 @@
+"""The data of a run: from a folder or a manifest to batches for training, validation and test."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import multiprocessing
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import pandas as pd
+import torch
+from torch.utils.data import DataLoader
+
+from casting_inspect.data.augment import Augmenter
+from casting_inspect.data.dataset import CastingDataset, EpochSampler, Sample, start_worker
+from casting_inspect.data.decode import Window, auto_window
+from casting_inspect.data.manifest import check_files, dataset_digest, find_manifest
+from casting_inspect.data.pixel_cache import PixelCache
+from casting_inspect.data.splits import assign_splits
+from casting_inspect.errors import UserError, suggestion
+from casting_inspect.files import sha256_of_file
+from casting_inspect.labels import CLASS_NAMES
+
+PARTS = ("train", "val", "test")
+MOST_WORKERS = 8
+
+
+class CastingDataModule(L.LightningDataModule):
+    """Pictures of castings, split, made square and batched.
+
+    A batch is a dict of ``image`` uint8 (B, 3, S, S) RGB, ``label`` int64 (B,) (0 defective,
+    1 normal) and ``index`` int64 (B,), the row in `frame`. Batches are the same for any number of
+    workers and any way to start them.
+
+    Args:
+        root: Folder of the pictures: its ``manifest.csv``, or its normal and defective folders.
+        manifest: Another table than the folder's own; paths stay relative to ``root``.
+        split: ``group``, ``file``, ``vendor`` or ``manifest``: see `assign_splits`, also for
+            ``folds``, ``fold``, ``partition``, ``val_fraction`` and ``test_fraction``.
+        image_size: Pixels a side, S.
+        fit: ``pad`` or ``stretch``, for pictures that are not square.
+        window: For pictures of more than 8 bits: the two values that become black and white, or
+            ``auto``: quantiles over all training pictures.
+        batch_size: Pictures a batch; the last one of an epoch may be smaller.
+        workers: Processes that load pictures: 0 is this one, ``auto`` one a core, 8 at most.
+        augment: ``none``, ``light`` or ``strong``, for training pictures.
+        augment_options: What replaces the named set's: see `Strength`.
+        seed: Of order and augmentation, at least 0.
+        aliases: Further names of class folders.
+        start_method: How workers are started: ``fork``, ``spawn`` or ``forkserver``; None is
+            Python's default.
+        cache_pixels: Bytes of decoded pictures that are kept in memory.
+
+    Raises:
+        UserError: If a value is not valid; from `setup`, if the folder, the manifest or the split
+            will not do.
+    """
+
+    def __init__(
+        self,
+        root: Path | str,
+        manifest: Path | str | None = None,
+        *,
+        split: str = "group",
+        folds: int = 5,
+        fold: int = 0,
+        partition: int = 0,
+        val_fraction: float = 0.2,
+        test_fraction: float = 0.4,
+        image_size: int = 224,
+        fit: str = "pad",
+        window: str | Sequence[float] | None = "auto",
+        batch_size: int = 32,
+        workers: int | str = 0,
+        augment: str = "none",
+        augment_options: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        aliases: Mapping[str, str] | None = None,
+        start_method: str | None = None,
+        cache_pixels: int = 2**30,
+    ) -> None:
+        super().__init__()
+        self.root = Path(root)
+        self.manifest = Path(manifest) if manifest is not None else None
+        self.split_options: dict[str, Any] = {
+            "split": split,
+            "folds": folds,
+            "fold": fold,
+            "partition": partition,
+            "val_fraction": val_fraction,
+            "test_fraction": test_fraction,
+        }
+        self.image_size = _at_least(1, image_size, "model.image_size")
+        self.fit = _one_of(("pad", "stretch"), fit, "data.fit")
+        self.window = _given_window(window)
+        self.batch_size = _at_least(1, batch_size, "data.batch_size")
+        self.workers = _worker_count(workers)
+        self.seed = _at_least(0, seed, "seed")
+        self.augmenter = Augmenter(augment, seed, **(augment_options or {}))
+        self.aliases = dict(aliases or {})
+        if start_method is not None:
+            _one_of(multiprocessing.get_all_start_methods(), start_method, "start_method")
+        self.start_method = start_method
+        self._window_is_auto = window == "auto"
+        self._cache = PixelCache(cache_pixels)
+        self._frame: pd.DataFrame | None = None
+        self._whole: dict[bool, CastingDataset] = {}
+
+    def setup(self, stage: str | None = None) -> None:  # noqa: ARG002 (all parts at once)
+        """Read the manifest, split it, and find the window; a second call does nothing.
+
+        Raises:
+            UserError: If the folder, the manifest, a file or the split will not do.
+        """
+        if self._frame is not None:
+            return
+        frame = find_manifest(self.root, self.manifest, self.aliases)
+        # rows by path: order and augmentation go by the row, and the table's own order shall not
+        # matter
+        frame = frame.sort_values("path", kind="stable", ignore_index=True)
+        check_files(frame, self.root)
+        frame["sha256"] = [
+            digest or sha256_of_file(self.root / path)
+            for path, digest in zip(frame["path"], frame["sha256"], strict=True)
+        ]
+        frame["split"] = assign_splits(frame, **self.split_options)
+        if self._window_is_auto:
+            training = frame.loc[frame["split"] == "train", "path"]
+            self.window = auto_window([self.root / path for path in training])
+        self._frame = frame
+        every = np.arange(len(frame))
+        self._whole = {augmented: self._dataset(every, augmented) for augmented in (False, True)}
+        self._whole[False].cache = PixelCache(0)  # `picture` gives a plain one once
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The manifest as used: sorted by path, every digest known, ``split`` as assigned."""
+        if self._frame is None:
+            raise RuntimeError("CastingDataModule: call setup() first")
+        return self._frame
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The class of every row of `frame`, int64 (rows,)."""
+        return np.array([CLASS_NAMES.index(label) for label in self.frame["label"]], dtype=np.int64)
+
+    def rows(self, split: str) -> np.ndarray:
+        """Return the rows of `frame` in a part, int64, ascending; empty if the part has none."""
+        if split not in PARTS:
+            raise ValueError(f"split '{split}' must be one of {', '.join(PARTS)}")
+        return np.flatnonzero(self.frame["split"] == split).astype(np.int64)
+
+    def dataset(self, split: str, augmented: bool) -> CastingDataset:
+        """Return the pictures of a part; keys are rows of `frame`."""
+        return self._dataset(self.rows(split), augmented)
+
+    def picture(self, row: int, view: int | None = None) -> torch.Tensor:
+        """Return one picture, uint8 (3, S, S); threads may call this.
+
+        Args:
+            row: Row of `frame`.
+            view: None for the plain picture, else augmented as in the epoch of that number.
+        """
+        return self._whole[view is not None][view or 0, row]["image"]
+
+    def augmentation_digest(self) -> str:
+        """Return a digest of all that decides what an augmented view of a row looks like.
+
+        The data set is part of it, for a row's number depends on which other rows there are.
+        """
+        what = [
+            dataclasses.asdict(self.augmenter.strength),
+            self.augmenter.seed,
+            dataset_digest(self.frame),
+        ]
+        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+
+    def train_dataloader(self) -> DataLoader[Sample]:
+        """Return augmented training batches, in an order of its own for each epoch."""
+        rows = self.rows("train")
+        return self._loader(self._dataset(rows, augmented=True), rows, shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
+        """Return validation batches in the order of `frame`, or an empty list without that part."""
+        return self.plain_dataloader("val") if len(self.rows("val")) else []
+
+    def test_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
+        """Return test batches in the order of `frame`, or an empty list without that part."""
+        return self.plain_dataloader("test") if len(self.rows("test")) else []
+
+    def predict_dataloader(self) -> DataLoader[Sample]:
+        """Return every row that is in a part, plain, in the order of `frame`."""
+        rows = np.flatnonzero(self.frame["split"] != "").astype(np.int64)
+        return self._loader(self._dataset(rows, augmented=False), rows, shuffle=False)
+
+    def plain_dataloader(self, split: str) -> DataLoader[Sample]:
+        """Return a part's batches in the order of `frame`, nothing augmented."""
+        rows = self.rows(split)
+        return self._loader(self._dataset(rows, augmented=False), rows, shuffle=False)
+
+    def _dataset(self, rows: np.ndarray, augmented: bool) -> CastingDataset:
+        return CastingDataset(
+            self.frame.iloc[rows],
+            self.root,
+            self.image_size,
+            fit=self.fit,
+            window=self.window,
+            augmenter=self.augmenter if augmented else None,
+            cache=self._cache,
+        )
+
+    def _loader(
+        self, dataset: CastingDataset, rows: np.ndarray, *, shuffle: bool
+    ) -> DataLoader[Sample]:
+        return DataLoader(
+            dataset,
+            batch_size=self.batch_size,
+            sampler=EpochSampler(rows, shuffle, self.seed),
+            num_workers=self.workers,
+            worker_init_fn=start_worker,
+            persistent_workers=self.workers > 0,
+            multiprocessing_context=self.start_method if self.workers > 0 else None,
+            pin_memory=torch.cuda.is_available(),
+            # its own generator: making an iterator draws a number, from the global one otherwise
+            generator=torch.Generator().manual_seed(self.seed),
+        )
+
+
+def _at_least(least: int, value: int, key: str) -> int:
+    if value < least:
+        raise UserError(f"{key}={value}: must be {least} or more")
+    return value
+
+
+def _one_of(options: Sequence[str], value: str, key: str) -> str:
+    if value not in options:
+        raise UserError(
+            f"{key}={value}: must be one of {', '.join(options)}.{suggestion(value, options)}"
+        )
+    return value
+
+
+def _worker_count(workers: int | str) -> int:
+    if isinstance(workers, int):
+        return _at_least(0, workers, "data.workers")
+    _one_of(("auto",), workers, "data.workers")
+    return min(os.cpu_count() or 1, MOST_WORKERS)
+
+
+def _given_window(window: str | Sequence[float] | None) -> Window | None:
+    """Return the two values of a window; None for ``auto``, until `setup`, and for none."""
+    if window is None or window == "auto":
+        return None
+    if isinstance(window, str) or len(window) != 2 or not float(window[0]) < float(window[1]):
+        raise UserError(f"data.window={window}: must be auto or [low, high] with low below high")
+    return float(window[0]), float(window[1])
