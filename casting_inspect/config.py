@@ -15,24 +15,18 @@ from typing import Any, NoReturn
 
 import hydra
 from hydra._internal.utils import get_args_parser  # Hydra's own; it has no public name for it
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.object_type import ObjectType
-from hydra.core.override_parser.types import Quote, QuotedString
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from casting_inspect import __version__, multirun, overrides
+from casting_inspect.composition import COMPOSING_ERRORS, checked, help_text
 from casting_inspect.errors import UserError
-from casting_inspect.ranges import complaints, cross_complaints, missing
 from casting_inspect.schemas import SCHEMAS, register
 
 Job = Callable[[DictConfig], None]
 
-_COMPOSING_ERRORS = (HydraException, OmegaConfBaseException, YAMLError, ValueError)
 _typed: ContextVar[tuple[str, ...]] = ContextVar("typed", default=())
 
 
@@ -120,11 +114,12 @@ def _run(name: str, job: Job, typed: list[str]) -> int:
     lines = overrides.prepared(name, flags.overrides, multirun=flags.multirun)
     register()
     if flags.help:
-        print(_help(name, flags, lines))
+        print(help_text(name, conf_dir(), flags, lines))
         return 0
     several = False
     if not (flags.hydra_help or flags.shell_completion or flags.info):
-        several = _check(name, flags, lines)
+        several = checked(name, conf_dir(), flags, lines)
+    multirun.forget()
     failure: list[Exception] = []
     program = sys.argv
 
@@ -143,15 +138,14 @@ def _run(name: str, job: Job, typed: list[str]) -> int:
     with _as_program(_hydra_words(typed, flags.overrides, lines)), _logging_kept():
         try:
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=name)(task)()
-        except _COMPOSING_ERRORS as error:
+        except COMPOSING_ERRORS as error:
             raise UserError(overrides.explained(error, SCHEMAS[name])) from error
         except BrokenPipeError:
             raise
         except OSError as error:
             raise UserError(f"{error.filename}: {error.strerror}") from error
-        except KeyboardInterrupt:
-            if several:
-                multirun.report()
+        except BaseException:  # stopped by hand: the table of what is done all the same
+            multirun.report()
             raise
     if failure:
         raise failure[0]
@@ -182,101 +176,6 @@ def _hydra_words(typed: Sequence[str], given: Sequence[str], lines: Sequence[str
         else:
             flags.append(word)
     return [*reversed(flags), *lines]
-
-
-def _check(name: str, flags: argparse.Namespace, lines: Sequence[str]) -> bool:
-    """Compose and check the configuration, in a multirun with each value that is swept over.
-
-    Returns:
-        Whether this is a multirun.
-
-    Raises:
-        UserError: At the first mistake.
-    """
-    config_name = flags.config_name or name
-    search_path = _search_path(flags)
-    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3", job_name=name):
-        loader = GlobalHydra.instance().config_loader()
-        parsed = overrides.parsed(lines, loader)
-        alternatives = overrides.sweeps(parsed)
-        if any(not values for values in alternatives):
-            raise UserError(f"'{lines[alternatives.index([])]}' gives no value at all.")
-        base = [values[0] for values in alternatives]
-
-        def check(words: Sequence[str]) -> DictConfig:
-            config = _composed(name, config_name, [*words, *search_path])
-            for complaint in (*complaints(config), *cross_complaints(config)):
-                raise UserError(complaint)
-            for key in missing(config) if flags.cfg is None else ():
-                raise UserError(f"{key} is needed: add {key}=VALUE. --help says what it is.")
-            return config
-
-        config = check(base)
-        several = flags.multirun or config.hydra.mode == RunMode.MULTIRUN
-        if not several:
-            for override, line in zip(parsed, lines, strict=True):
-                if override.is_sweep_override():
-                    key, _, value = line.partition("=")
-                    raise UserError(
-                        f"'{line}' has several values: write -m to run them all, "
-                        f"{key}=[{value}] for a list, or \"{key}='{value}'\" for text."
-                    )
-            return False
-        typed_keys = {overrides.key_of(line) for line in lines}
-        params = OmegaConf.select(config, "hydra.sweeper.params") or {}
-        more = [f"{key}={value}" for key, value in params.items() if key not in typed_keys]
-        for values in overrides.sweeps(overrides.parsed(more, loader)):
-            base.append(values[0])
-            alternatives.append(values)
-        for place, values in enumerate(alternatives):
-            for value in values[1:] if place < len(lines) else values:
-                check([*base[:place], value, *base[place + 1 :]])
-    return True
-
-
-def _composed(name: str, config_name: str, words: list[str]) -> DictConfig:
-    """Compose one configuration, of overrides without sweeps.
-
-    Raises:
-        UserError: If Hydra cannot.
-    """
-    try:
-        return hydra.compose(config_name, words, return_hydra_config=True)
-    except _COMPOSING_ERRORS as error:
-        raise UserError(overrides.explained(error, SCHEMAS[name])) from error
-
-
-def _search_path(flags: argparse.Namespace) -> list[str]:
-    """Return the override that stands for ``--config-dir`` when composing."""
-    if flags.config_dir is None:
-        return []
-    folder = Path(flags.config_dir).absolute()
-    if not folder.is_dir():
-        raise UserError(f"--config-dir {flags.config_dir}: no such folder.")
-    text = QuotedString(text=f"file://{folder}", quote=Quote.single).with_quotes()
-    return [f"hydra.searchpath=[{text}]"]
-
-
-def _help(name: str, flags: argparse.Namespace, lines: Sequence[str]) -> str:
-    """Return the help text; Hydra's own way to it takes a second and a half."""
-    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3", job_name=name):
-        sources = GlobalHydra.instance().config_loader().get_sources()
-
-        def choices_of(group: str) -> str:
-            """Return a group's choices, the default one first."""
-            found = {
-                choice
-                for source in sources
-                if source.scheme() == "file" and source.is_group(group)
-                for choice in source.list(group, ObjectType.CONFIG)
-            }
-            default = config.hydra.runtime.choices.get(group)
-            return ", ".join(sorted(found, key=lambda choice: (choice != default, choice)))
-
-        OmegaConf.register_new_resolver("choices_of", choices_of, replace=True)
-        words = [*lines, *_search_path(flags)]
-        config = _composed(name, flags.config_name or name, words)
-        return str(config.hydra.help.template).rstrip()
 
 
 @contextlib.contextmanager

@@ -131,6 +131,11 @@ def _metrics(path: Path) -> dict[str, float | None]:
     return values
 
 
+def forget() -> None:
+    """Forget the last multirun, so that a single run after it has no table."""
+    _sweeps.clear()
+
+
 def any_failed() -> bool:
     """Say whether a run of the last multirun did not finish."""
     return any(run["status"] != "finished" for run in runs_of(_sweeps[-1])) if _sweeps else False
@@ -140,15 +145,21 @@ def report() -> None:
     """Print the table of the last multirun's runs and write it as runs.csv into its folder."""
     if not _sweeps:
         return
+    from rich import box
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     runs = runs_of(_sweeps[-1])
     _write_table(runs, _sweeps[-1].folder / "runs.csv")
-    table = Table("run", "overrides", "status", *(name.replace("_", " ") for name in METRICS))
+    table = Table("run", box=box.SIMPLE)
+    table.add_column("overrides", overflow="fold")
+    table.add_column("status")
+    for name in METRICS:
+        table.add_column(name.replace("_", "\n"), justify="right")
     for run, words in zip(runs, distinct([run["overrides"] for run in runs]), strict=True):
         figures = ["" if run[name] is None else f"{run[name]:.4f}" for name in METRICS]
-        table.add_row(str(run["number"]), " ".join(words), run["status"], *figures)
+        table.add_row(str(run["number"]), escape("\n".join(words)), run["status"], *figures)
     console = Console()
     console.print(table)
     for run in runs:

@@ -105,6 +105,8 @@ def parsed(lines: Sequence[str], loader: Any = None) -> list[Override]:
     for line in lines:
         if "=" not in line and not line.startswith("~"):
             raise UserError(f"'{line}' has no '=': write KEY=VALUE. --help lists the keys.")
+        if not key_of(line):
+            raise UserError(f"'{line}' has no key: write KEY=VALUE. --help lists the keys.")
         try:
             found += parser.parse_overrides([line])
         except OverrideParseException:
@@ -169,26 +171,35 @@ def _wrong_choice(error: MissingConfigException) -> str:
 
 
 def _unknown_key(cause: ConfigAttributeError | ConfigKeyError, schema: type) -> str:
-    name = str(cause.full_key)
-    parent = name.rpartition(".")[0]
     siblings: list[str] = []
     if isinstance(cause.parent_node, DictConfig):
-        siblings = [f"{parent}.{key}" if parent else str(key) for key in cause.parent_node]
-    found = nearest(name, siblings) or elsewhere(name, dotted_keys(schema))
+        siblings = [str(key) for key in cause.parent_node]
+    return unknown(str(cause.full_key), siblings, schema)
+
+
+def unknown(name: str, siblings: Iterable[str], schema: type) -> str:
+    """Return the line for a key that does not exist, with the one that was probably meant.
+
+    Args:
+        name: The key with dots.
+        siblings: The keys that there are beside it, without dots.
+        schema: The command's schema, for keys elsewhere.
+    """
+    parent, _, word = name.rpartition(".")
+    near = nearest(word, [key for key in siblings if not key.startswith("_")])
+    beside = f"{parent}.{near}" if near and parent else near
+    same_end = _with_end(word, dotted_keys(schema))
+    # a bare word is more often a nested key without its group than a slip in a group's name
+    found = (beside or same_end) if parent else (same_end or beside)
     return f"unknown key '{name}'." + (f" Did you mean '{found}'?" if found else "")
 
 
-def elsewhere(name: str, keys: Sequence[str]) -> str | None:
-    """Return the key that ends as ``name`` does, or has it as one word of its end, if any."""
-    word = name.rpartition(".")[2]
+def _with_end(word: str, keys: Sequence[str]) -> str | None:
+    """Return the key whose last part is a word, or has it between its underscores."""
     ends = {key: key.rpartition(".")[2] for key in keys}
-    for key, end in ends.items():
-        if word == end:
-            return key
-    for key, end in ends.items():
-        if word in end.split("_"):
-            return key
-    return nearest(name, keys)
+    same = [key for key, end in ends.items() if end == word]
+    alike = [key for key, end in ends.items() if word in end.split("_")]
+    return next(iter([*same, *sorted(alike, key=lambda key: len(ends[key]))]), None)
 
 
 def dotted_keys(schema: Any, prefix: str = "") -> list[str]:

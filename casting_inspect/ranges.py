@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
-from casting_inspect.errors import suggestion
+from casting_inspect.errors import nearest, suggestion
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ def between(low: float, high: float, *, above: bool = False, below: bool = False
             return False
         return bool(low <= value <= high)
 
-    start, end = f"{'above' if above else 'from'} {low:g}", f"{'to below' if below else 'to'} "
-    return rule(f"{start} {end}{high:g}", holds)
+    start, end = f"{'above' if above else 'from'} {low:.10g}", f"{'to below' if below else 'to'} "
+    return rule(f"{start} {end}{high:.10g}", holds)
 
 
 def text() -> Metadata:
@@ -122,13 +122,16 @@ def complaints(config: DictConfig, prefix: str = "") -> Iterator[str]:
     schema = OmegaConf.get_type(config)
     known = {f.name: f for f in fields(schema)} if is_dataclass(schema) else {}
     is_open = not known or getattr(schema, "open_to_more", False)
-    for key in config:
+    for key in map(str, config):
         name = f"{prefix}{key}"
-        if str(key) not in known and not is_open and name != "hydra":
-            options = [f"{prefix}{option}" for option in known]
-            yield f"unknown key '{name}'.{suggestion(name, options)}"
-        elif not OmegaConf.is_missing(config, key) and name != "hydra":
-            yield from _value_complaints(config, str(key), name, known)
+        if name == "hydra" or OmegaConf.is_missing(config, key):
+            continue
+        if key in known or is_open:
+            yield from _value_complaints(config, key, name, known)
+        else:
+            near = nearest(key, known)
+            hint = f" Did you mean '{prefix}{near}'?" if near else ""
+            yield f"unknown key '{name}'.{hint}"
 
 
 def _value_complaints(
@@ -152,7 +155,7 @@ def _value_complaints(
 
 def missing(config: DictConfig, prefix: str = "") -> Iterator[str]:
     """Yield the keys that have no value yet, in the order of the file; Hydra's own left out."""
-    for key in config:
+    for key in map(str, config):
         name = f"{prefix}{key}"
         if OmegaConf.is_missing(config, key):
             yield name
@@ -163,9 +166,14 @@ def missing(config: DictConfig, prefix: str = "") -> Iterator[str]:
 
 
 def cross_complaints(config: DictConfig) -> Iterator[str]:
-    """Yield a line for each pair of values that do not go together."""
+    """Yield a line for each pair of values that do not go together, and for misplaced keys."""
     data = config.get("data")
     if data is not None and "fold" in data and data.fold >= data.folds:
         yield (
             f"data.fold={data.fold}: must be below data.folds={data.folds} (folds count from 0)."
         )
+    if "lr" in (config.get("optimizer") or {}):
+        yield "optimizer.lr: learning rates are finetune.head_lr and finetune.backbone_lr."
+    for key in ("name", "image_size", "_target_") if "model" in config else ():
+        if key not in config.model:
+            yield f"model.{key} is needed in a model's configuration, and this one has none."

@@ -13,7 +13,7 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+from yaml import YAMLError  # type: ignore[import-untyped]
 
 from casting_inspect import overrides
 from casting_inspect.errors import UserError
@@ -21,9 +21,13 @@ from casting_inspect.multirun import log_to_file
 from casting_inspect.ranges import complaints, cross_complaints
 from casting_inspect.schemas import TrainSchema
 
+SHOWING = ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i")  # and not running
+
 
 def is_asked_for(typed: Sequence[str]) -> bool:
-    """Say whether ``resume=RUN_DIR`` is among the words."""
+    """Say whether ``resume=RUN_DIR`` is among the words of a command that runs."""
+    if any(word in SHOWING for word in typed):
+        return False
     return any(
         overrides.key_of(word) == "resume" and word.split("=", 1)[1:] not in ([], ["null"])
         for word in typed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
@@ -77,11 +77,18 @@ class AugmentSchema:
 
 @dataclass
 class ModelSchema:
-    """What every network's configuration has; a user's own may have more."""
+    """What every network's configuration has."""
 
     name: str = field(default=MISSING, metadata=NAME)
     image_size: int = field(default=MISSING, metadata=at_least(8))
     _target_: str = field(default=MISSING, metadata=text())
+
+
+@dataclass
+class OwnModelSchema(ModelSchema):
+    """A user's own network; its constructor's keywords are added with a plus."""
+
+    open_to_more: ClassVar[bool] = True
 
 
 @dataclass
@@ -301,7 +308,7 @@ def register() -> None:
         "lin2018": Lin2018Schema,
         "nguyen2021": Nguyen2021Schema,
         "cnn": SmallCnnSchema,
-        "custom": ModelSchema,
+        "custom": OwnModelSchema,
     }
     for name, schema in models.items():
         store.store(group="schema/model", name=name, node=schema)
