@@ -34,10 +34,11 @@ def add_defect(surface: Surface, defect: Defect) -> Floats:
         gloss=surface.gloss[rows, columns],
     )
     rng = seeded(defect.shape_seed + 1)
+    whole_outline = mask
     if defect.kind != "flash":
         mask = mask * patch.cover
     if defect.kind == "chipped_rim":
-        _break_out(patch, mask, rng)
+        _break_out(patch, mask, whole_outline, rng)
     elif defect.kind == "flash":
         _squeeze_out(patch, mask, rng)
     elif defect.kind == "scratch":
@@ -90,7 +91,8 @@ def _sink(patch: Surface, mask: Floats, rng: np.random.Generator, defect: Defect
     bowl = _blurred(mask, min(0.10 * extent, 5.0 * unit))
     lip = np.clip(_blurred(mask, 1.6 * unit) - mask, 0.0, 1.0)
     dark = rng.uniform(0.55, 0.8)
-    patch.grey *= 1.0 - np.float32(dark) * mask * (0.75 + 0.25 * bowl)
+    floor = np.clip(0.5 + 0.2 * _noise(rng, mask, 7.0 * unit), 0.0, 1.0) * bowl**4
+    patch.grey *= 1.0 - np.float32(dark) * mask * (1.0 - 0.45 * floor)
     patch.grey *= 1.0 + np.float32(rng.uniform(0.1, 0.5)) * lip
     patch.gloss *= 1.0 - 0.8 * mask
     patch.relief -= np.float32(min(0.22 * extent, 7.0 * unit)) * bowl
@@ -104,15 +106,14 @@ def _crack(patch: Surface, mask: Floats, rng: np.random.Generator) -> None:
     patch.relief -= np.float32(2.2 * unit) * _blurred(mask, 0.9 * unit)
 
 
-def _break_out(patch: Surface, mask: Floats, rng: np.random.Generator) -> None:
+def _break_out(patch: Surface, mask: Floats, outline: Floats, rng: np.random.Generator) -> None:
     """Break a piece out of the edge: the table shows, and a rough dull face where it broke."""
     unit = patch.frame.side / 512.0
-    inside = (mask > 0.5).astype(np.uint8)
-    # the patch's own edge must not count as the end of the chip
-    away = cv2.distanceTransform(inside, cv2.DIST_L2, 3)
-    face = float(away.max()) * rng.uniform(0.25, 0.6)
-    outside = _blurred((patch.cover < 0.5).astype(np.float32), 2.0 * unit)
-    gone = mask * np.clip((away - face + 1.0) / 1.5 + 2.0 * outside, 0.0, 1.0)
+    # distance from the break, not from the part's former edge: what is off the part counts as gone
+    missing = ((outline > 0.5) | (patch.cover < 0.5)).astype(np.uint8)
+    away = cv2.distanceTransform(missing, cv2.DIST_L2, 3) * (mask > 0.0)
+    face = float(away.max()) * rng.uniform(0.15, 0.55)
+    gone = mask * np.clip((away - face) / 1.5, 0.0, 1.0)
     rough = 1.0 + 0.35 * _noise(rng, mask, 3.0 * unit)
     broken = np.float32(rng.uniform(0.12, 0.34)) * rough.clip(0.2, 1.8)
     patch.grey += mask * (broken - patch.grey)

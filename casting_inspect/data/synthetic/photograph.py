@@ -91,8 +91,8 @@ def _lit(surface: Surface, exposure: Exposure) -> tuple[Floats, Floats]:
         towards = np.cos(angle - (direction - exposure.turn))
         facing += strength * towards
         # grooves along a circle mirror a lamp where the radius points to it, and opposite
-        fan += strength * np.exp((towards - 1.0) / (width * width))
-        fan += 0.7 * strength * np.exp((-towards - 1.0) / (1.5 * width * width))
+        fan += strength * _lobe(towards, width)
+        fan += 0.7 * strength * _lobe(-towards, 1.2 * width)
     first = exposure.lamps[0]
     key = first[0] - exposure.turn
     bright = surface.slope * facing.astype(np.float32)[frame.angle_index]
@@ -106,6 +106,11 @@ def _lit(surface: Surface, exposure: Exposure) -> tuple[Floats, Floats]:
     cover = surface.cover.copy()
     _open_bore(surface, cover, bright, key)
     return bright, cover
+
+
+def _lobe(towards: NDArray[np.float64], width: float) -> NDArray[np.float64]:
+    """Return a highlight's profile by angle: flat in its middle, with an edge that can be seen."""
+    return np.asarray(np.exp(-(((1.0 - towards) / (width * width)) ** 1.6)))
 
 
 def _relief_shade(surface: Surface, towards: float) -> Floats:

@@ -95,11 +95,11 @@ def _radial_profiles(
     i = identity
     zones = [i.bore, i.hub, i.ring_inner, i.ring_outer, i.step]
     inside = np.searchsorted(zones, r)  # 0 bore, 1 hub, 2 chamber, 3 ring, 4 groove, 5 rim face
-    groove = 0.42 * i.face_grey
+    groove = 0.55 * i.face_grey
     grey = np.choose(
         inside, [0.05, i.ring_grey, i.chamber_grey, i.ring_grey, groove, i.face_grey]
     ).astype(np.float64)
-    slope = np.choose(inside, [0.0, 0.05, -0.1, 0.06, 0.95, i.cone]).astype(np.float64)
+    slope = np.choose(inside, [0.0, 0.05, -0.1, 0.06, 1.9, i.cone]).astype(np.float64)
     gloss = np.choose(inside, [0.0, 0.5, 0.04, 0.6, 0.3, 1.0]).astype(np.float64)
     turned = np.isin(inside, (1, 3, 5))
     grey += turned * i.turning * i.face_grey * _turning_marks(rng)
