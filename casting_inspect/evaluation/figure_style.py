@@ -42,7 +42,7 @@ _RC: Final[Any] = {
     "lines.linewidth": 1.8,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
-    "svg.hashsalt": "casting_inspect",  # the same figure gives the same bytes
+    "svg.hashsalt": "casting_inspect",
 }
 
 
@@ -65,6 +65,7 @@ def percent_axis(decimals: int | None = 0) -> PercentFormatter:
 
 def save_figure(fig: Figure, path: Path) -> None:
     """Write a figure to ``path`` in one step; the suffix chooses the format (PNG, SVG, PDF)."""
-    nameless = {"Software": None} if path.suffix.lower() == ".png" else {}
+    # neither version nor date in the file: the same figure gives the same bytes
+    nameless = {".png": {"Software": None}, ".svg": {"Date": None}}.get(path.suffix.lower())
     with style(), replacing(path) as temporary:
         fig.savefig(temporary, dpi=_DOTS_PER_INCH, metadata=nameless)

@@ -186,20 +186,6 @@ def _multiplicities(
     return counts
 
 
-def perfect_separation_limit(pairs: int, level: float = 0.95) -> float:
-    """Return the lower limit of AUROC when every normal group scores above every defective one.
-
-    Every bootstrap draw is perfect too and would give [1, 1]. But among ``pairs`` disjoint pairs
-    of a normal and a defective group all are in order with probability AUROC**pairs, and so
-    perfection has probability alpha / 2 at most when AUROC is below (alpha / 2) ** (1 / pairs).
-
-    Args:
-        pairs: Number of disjoint pairs, at least 1.
-        level: Two-sided confidence.
-    """
-    return float(((1.0 - level) / 2.0) ** (1.0 / pairs))
-
-
 def effective_groups(sizes: ArrayLike) -> float:
     """Return Kish's effective number of groups, n**2 / sum of n_g**2 (0 without groups)."""
     counts = np.asarray(sizes, dtype=np.float64)

@@ -217,7 +217,12 @@ def _auroc_by_file(table: pd.DataFrame, normal: Bools) -> float | None:
 
 
 def _auroc_by_group(table: pd.DataFrame, normal: Bools, approximate: bool) -> Figure:
-    """Return AUROC of the groups' mean logits within a fit, averaged over fits."""
+    """Return AUROC of the groups' mean logits within a fit, averaged over fits.
+
+    Where all bootstrap draws agree, [1, 1] say, the limits are Clopper-Pearson's with one trial
+    a disjoint pair of a normal and a defective group. For AUROC 1 they hold for certain: all of
+    k pairs are in order with probability AUROC**k.
+    """
     scores, is_normal = _mean_logits(table, normal)
     present = ~np.isnan(scores)
 
@@ -233,9 +238,9 @@ def _auroc_by_group(table: pd.DataFrame, normal: Bools, approximate: bool) -> Fi
     if np.isnan(value):
         return dict(UNDEFINED)
     low, high = intervals.bootstrap_over_groups(mean_over_fits, is_normal)
-    if low == high and value in (0.0, 1.0):
-        limit = intervals.perfect_separation_limit(_disjoint_pairs(present, is_normal))
-        low, high = (limit, 1.0) if value == 1.0 else (0.0, 1.0 - limit)
+    if low == high:  # every draw is the same: perfect, or too few groups to differ
+        pairs = _disjoint_pairs(present, is_normal)
+        low, high = intervals.clopper_pearson(value * pairs, pairs)
     figure = _figure(value, (low, high))
     return {**figure, "approximate": True} if approximate else figure
 
@@ -263,7 +268,7 @@ def _disjoint_pairs(present: Bools, normal: Bools) -> int:
     """Return how many pairs of a normal and a defective group are surely independent.
 
     Where no group is in two fits, pairs of all fits count, as many in each as in the poorest
-    (by the inequality of the means this bounds the mean AUROC); else those of the poorest fit.
+    (the geometric mean of the fits' AUROC is at most their mean); else those of the poorest fit.
     """
     inside = np.minimum((present & normal).sum(axis=1), (present & ~normal).sum(axis=1))
     inside = inside[inside > 0]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import logit
 
@@ -152,7 +152,7 @@ def test_a_wrong_table_is_refused(tmp_path: Path, text: str | bytes, words: str)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="none.csv: cannot be read"):
+    with pytest.raises(UserError, match=r"none\.csv: cannot be read"):
         read_predictions(tmp_path / "none.csv")
 
 
@@ -194,6 +194,7 @@ def test_log_odds_are_finite_and_scipys_inside(probability: float) -> None:
     assert float(log_odds(np.array([0.0]))[0]) == -float(log_odds(np.array([1.0]))[0])
 
 
+@settings(max_examples=20, deadline=None)
 @given(
     st.lists(st.floats(0.0, 1.0, width=32), min_size=1, max_size=20),
     st.lists(st.floats(0.0, 1.0), min_size=1, max_size=20),
