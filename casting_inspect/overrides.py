@@ -109,19 +109,32 @@ def parsed(lines: Sequence[str], loader: Any = None) -> list[Override]:
             raise UserError(f"'{line}' has no key: write KEY=VALUE. --help lists the keys.")
         try:
             found += parser.parse_overrides([line])
-        except OverrideParseException:
+        except OverrideParseException as error:
+            head, _, rest = error.message.partition("\n")
+            reason = f" ({rest.splitlines()[0]})" if head.startswith("Error parsing") else ""
             key = line.split("=", 1)[0]
             raise UserError(
-                f"cannot read '{line}': put the value into quotes, as in \"{key}='VALUE'\"."
+                f"cannot read '{line}'{reason}: put the value into quotes, as in \"{key}='VALUE'\"."
             ) from None
-        except (HydraException, ValueError, TypeError) as error:
-            raise UserError(f"cannot read '{line}': {first_line(error)}") from None
     return found
 
 
 def sweeps(overrides: Sequence[Override]) -> list[list[str]]:
-    """Return each override's values as overrides of their own; one for what is not swept over."""
-    return [list(_values(override)) for override in overrides]
+    """Return each override's values as overrides of their own; one for what is not swept over.
+
+    Raises:
+        UserError: If a sweep has no value, or its values cannot be counted.
+    """
+    found = []
+    for override in overrides:
+        try:
+            values = list(_values(override))
+        except (HydraException, ValueError, TypeError) as error:
+            raise UserError(f"{override.input_line}: {first_line(error)}") from None
+        if not values:
+            raise UserError(f"{override.input_line}: gives no value at all.")
+        found.append(values)
+    return found
 
 
 def _values(override: Override) -> Iterator[str]:

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
+
 from omegaconf import DictConfig
 
-from casting_inspect.config import run_command
+from casting_inspect.config import resolved, run_command
 
 
 def job(cfg: DictConfig) -> None:
-    """Prepare a folder and say what is in it."""
-    from casting_inspect.data import intake
+    """Prepare a folder and say what comes next."""
+    from casting_inspect.data.intake import prepare
 
-    raise NotImplementedError(intake, cfg)
+    plain = resolved(cfg)
+    window = plain["data"]["window"]
+    result = prepare(
+        Path(cfg.source) if cfg.source else None,
+        Path(cfg.out),
+        cfg.recipe,
+        on_bad=cfg.on_bad,
+        aliases=plain["aliases"],
+        window=None if window == "auto" else window,
+        synthetic=plain["synthetic"],
+    )
+    print(f"next: casting-inspect train {shlex.quote(f'data.root={result.out}')}")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -163,6 +163,7 @@ class TrainerSchema:
     limit_train_batches: Any = field(default=MISSING, metadata=LIMIT)
     limit_val_batches: Any = field(default=MISSING, metadata=LIMIT)
     limit_test_batches: Any = field(default=MISSING, metadata=LIMIT)
+    evaluate: bool = MISSING
     log_every_n_steps: int = field(default=MISSING, metadata=at_least(1))
     deterministic: Any = field(default=MISSING, metadata=DETERMINISTIC)
     compile: bool = MISSING
