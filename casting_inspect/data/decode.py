@@ -13,6 +13,7 @@ from typing import Any, Final
 import cv2
 import numpy as np
 import numpy.typing as npt
+from PIL import UnidentifiedImageError
 
 from casting_inspect.data.header import DecodeError, check_complete, read_header
 from casting_inspect.data.pixels import WHITE_16, Pixels, pixels_of
@@ -24,6 +25,7 @@ __all__ = [
     "Window",
     "apply_window",
     "auto_window",
+    "byte_limit",
     "decode",
     "read_rgb",
     "resize_square",
@@ -54,7 +56,7 @@ def decode(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
         DecodeError: With the reason, if the file is missing, empty, truncated, damaged, too large,
             or of a kind that is not supported.
     """
-    data = source if isinstance(source, bytes) else _read_file(source, max_pixels)
+    data = source if isinstance(source, bytes) else _read_file(source, byte_limit(max_pixels))
     header = read_header(data)
     if header.width * header.height > max_pixels:
         raise DecodeError(
@@ -65,20 +67,26 @@ def decode(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
         pixels = pixels_of(data, header)
     except DecodeError:
         raise
+    except UnidentifiedImageError:
+        raise DecodeError(f"damaged, or a kind of {header.format} that is not supported") from None
     except Exception as error:  # decoders of damaged files raise whatever they stumble over
-        raise DecodeError(f"damaged ({error})") from None
+        raise DecodeError(f"damaged ({' '.join(str(error).split())[:100]})") from None
     if pixels.shape[:2] != (header.height, header.width):
         raise DecodeError(f"damaged (decodes to {pixels.shape[1]} x {pixels.shape[0]} pixels)")
     return np.ascontiguousarray(pixels)
 
 
-def _read_file(path: Path, max_pixels: int) -> bytes:
+def byte_limit(max_pixels: int) -> int:
+    """Return the most bytes that a file of ``max_pixels`` pixels can need."""
+    return 8 * max_pixels + 2**26  # 16-bit RGBA takes 8 bytes a pixel; the rest is for metadata
+
+
+def _read_file(path: Path, limit: int) -> bytes:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise DecodeError("not a regular file")
-        # 16-bit RGBA takes 8 bytes a pixel; the rest is room for metadata.
-        if status.st_size > 8 * max_pixels + 2**26:
+        if status.st_size > limit:
             raise DecodeError(f"absurdly large: {status.st_size} bytes")
         return path.read_bytes()
     except OSError as error:

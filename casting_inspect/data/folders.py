@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
@@ -99,14 +99,14 @@ def _named(folders: Sequence[str], words: Mapping[str, str]) -> dict[str, str]:
     return {folder: words[folder.lower()] for folder in folders if folder.lower() in words}
 
 
-def is_picture(path: str, start: bytes) -> bool:
+def is_picture(path: str, start: Callable[[], bytes]) -> bool:
     """Tell pictures, good or broken, from side files such as Thumbs.db.
 
     By the suffix; a name that says nothing is judged by the file's first 16 bytes.
 
     Args:
         path: POSIX-style.
-        start: The first bytes of the file.
+        start: Reads the first 16 bytes; only called when the name says nothing.
     """
     pure = PurePosixPath(path)
     if pure.name.startswith("._") or "__MACOSX" in pure.parts:  # macOS's notes on other files
@@ -114,13 +114,16 @@ def is_picture(path: str, start: bytes) -> bool:
     suffix = pure.suffix.lower()
     if suffix in SUFFIXES or suffix in UNREAD_SUFFIXES:
         return True
-    return suffix not in SIDE_FILES and bool(format_of(start))
+    return suffix not in SIDE_FILES and bool(format_of(start()))
 
 
 def no_class_folder(where: str, paths: Sequence[str]) -> UserError:
     """Return the error for a tree in which no folder names a class."""
     folders = sorted({part for path in paths for part in PurePosixPath(path).parts[:-1]})
-    shown = ", ".join(f"'{folder}'" for folder in folders[:8]) or "none"
+    archives = [path for path in paths if path.lower().endswith(".zip")]
+    if archives and not folders:
+        return UserError(f"{where}: holds no pictures; unpack '{archives[0]}' or give it as source")
+    shown = ", ".join(map(repr, folders[:8])) or "none"
     more = f" and {len(folders) - 8} more" if len(folders) > 8 else ""
     return UserError(
         f"{where}: no folder named normal or defective (or ok, good, def, bad, ng, ...); folders "

@@ -109,7 +109,8 @@ def _read(stream: BinaryIO) -> Header:
     except UnidentifiedImageError:
         raise DecodeError(f"damaged or unusual {name} header") from None
     except Exception as error:  # parsers of damaged files raise whatever they stumble over
-        raise DecodeError(f"damaged {name} header ({error})") from None
+        reason = " ".join(str(error).split())[:100]
+        raise DecodeError(f"damaged {name} header ({reason})") from None
     if header.width < 1 or header.height < 1:
         raise DecodeError(f"damaged {name} header ({header.width} x {header.height} pixels)")
     return header

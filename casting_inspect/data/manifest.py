@@ -6,10 +6,13 @@ import csv
 import hashlib
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, Final
 
 from casting_inspect.data import folders
+from casting_inspect.data.archive import Entry, FolderSource
+from casting_inspect.data.header import DecodeError, read_header
 from casting_inspect.errors import UserError, suggestion
 from casting_inspect.files import replace_text, sha256_of_file
 from casting_inspect.labels import CLASS_NAMES
@@ -171,42 +174,25 @@ def scan_folder(root: Path, aliases: Mapping[str, str] | None = None) -> pd.Data
     Raises:
         UserError: If there is no class folder, or a file in one is no readable picture.
     """
-    from casting_inspect.data.decode import DecodeError
-    from casting_inspect.data.header import read_header
-
     class_names = folders.class_aliases(aliases)
-    paths = sorted(file.relative_to(root).as_posix() for file in _files_below(root))
+    try:
+        source = FolderSource(root)
+    except OSError as error:
+        raise UserError(f"{root}: cannot be read ({error.strerror or error})") from None
     rows: list[dict[str, Any]] = []
     outside: list[str] = []
-    for name in paths:
-        place = folders.place_of(name, class_names)
-        file = root / name
-        if not folders.is_picture(name, _start(file)):
+    for entry in source.entries:
+        if not folders.is_picture(entry.path, partial(source.start, entry.path)):
             continue
+        place = folders.place_of(entry.path, class_names)
         if place.conflict:
-            raise UserError(f"{file}: {place.conflict}; rename one of them")
-        if not place.label:
-            outside.append(name)
-            continue
-        try:
-            header = read_header(file)
-        except DecodeError as error:
-            raise UserError(
-                f"{file}: {error}; remove it, or run prepare with on_bad=skip first"
-            ) from None
-        rows.append(
-            {
-                "path": name,
-                "label": place.label,
-                "split": place.split,
-                "source": PurePosixPath(name).parent.as_posix(),
-                "sha256": sha256_of_file(file),
-                "width": header.width,
-                "height": header.height,
-            }
-        )
+            raise UserError(f"{root / entry.path}: {place.conflict}; rename one of them")
+        if place.label:
+            rows.append(_scanned(root, entry, place))
+        else:
+            outside.append(entry.path)
     if not rows:
-        raise folders.no_class_folder(str(root), paths)
+        raise folders.no_class_folder(str(root), [entry.path for entry in source.entries])
     if outside:
         _log.warning(
             "%s: %d pictures are in no class folder and take no part (first: %s); %d do",
@@ -218,13 +204,24 @@ def scan_folder(root: Path, aliases: Mapping[str, str] | None = None) -> pd.Data
     return make_frame(rows)
 
 
-def _files_below(root: Path) -> list[Path]:
-    return [file for file in root.rglob("*") if file.is_file()]
-
-
-def _start(file: Path) -> bytes:
-    with file.open("rb") as stream:
-        return stream.read(16)
+def _scanned(root: Path, entry: Entry, place: folders.Place) -> dict[str, Any]:
+    try:
+        if entry.problem:
+            raise DecodeError(entry.problem)
+        header = read_header(root / entry.path)
+    except DecodeError as error:
+        raise UserError(
+            f"{root / entry.path}: {error}; remove it, or run prepare with on_bad=skip first"
+        ) from None
+    return {
+        "path": entry.path,
+        "label": place.label,
+        "split": place.split,
+        "source": PurePosixPath(entry.path).parent.as_posix(),
+        "sha256": sha256_of_file(root / entry.path),
+        "width": header.width,
+        "height": header.height,
+    }
 
 
 def find_manifest(
