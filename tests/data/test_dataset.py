@@ -101,13 +101,14 @@ def test_a_bad_picture_is_one_line_from_a_worker_too(root: Path) -> None:
 
 @settings(deadline=None, max_examples=30)
 @given(
-    indices=st.lists(st.integers(0, 10**6), unique=True, max_size=40),
+    count=st.integers(0, 60),
     seed=st.integers(0, 2**40),
     epoch=st.integers(0, 10**4),
 )
 def test_an_epoch_takes_every_index_once_in_its_own_order(
-    indices: list[int], seed: int, epoch: int
+    count: int, seed: int, epoch: int
 ) -> None:
+    indices = [7 * k % 101 for k in range(count)]
     sampler = EpochSampler(indices, shuffle=True, seed=seed)
     list(sampler)
     sampler.set_epoch(epoch)

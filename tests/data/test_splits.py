@@ -65,7 +65,7 @@ small_tables = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=15)
 @given(
     table=small_tables,
     folds=st.integers(2, 5),
@@ -104,7 +104,7 @@ def test_group_split_keeps_groups_whole_and_folds_even(
         assert max(counts_of_folds) - min(counts_of_folds) <= 1
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=20)
 @given(
     table=small_tables,
     split=st.sampled_from(["group", "file", "vendor", "manifest"]),
