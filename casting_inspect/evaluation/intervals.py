@@ -20,7 +20,7 @@ ENOUGH_GROUPS: Final = 10
 ENOUGH_EFFECTIVE: Final = 30
 """Below this effective number of groups a bootstrap interval is too narrow."""
 _NO_COUNT: Final = 1e-6
-_CELLS_AT_ONCE: Final = 2_000_000
+_CELLS_AT_ONCE: Final = 1_000_000
 
 
 def clopper_pearson(k: float, n: float, level: float = 0.95) -> Limits:
@@ -134,11 +134,12 @@ def bootstrap_over_groups(
     estimate = float(statistic(np.ones((1, len(kinds))))[0])
     if np.isnan(estimate):
         raise ValueError("the statistic is undefined for the groups as they are")
-    generator = np.random.default_rng(seed)
     members = [np.flatnonzero(kinds == kind) for kind in np.unique(kinds)]
+    # a stream of its own for each class: the draws do not depend on how many are held at once
+    streams = [np.random.default_rng([seed, at]) for at in range(len(members))]
     chunk = max(1, min(draws, _CELLS_AT_ONCE // len(kinds)))
     values = [
-        statistic(_multiplicities(members, min(chunk, draws - start), len(kinds), generator))
+        statistic(_multiplicities(members, streams, min(chunk, draws - start), len(kinds)))
         for start in range(0, draws, chunk)
     ]
     pooled = np.concatenate([*values, [estimate]])
@@ -175,13 +176,13 @@ def ratio_limits(parts: ArrayLike, wholes: ArrayLike, classes: ArrayLike) -> Lim
 
 
 def _multiplicities(
-    members: list[NDArray[np.intp]], draws: int, groups: int, generator: np.random.Generator
+    members: list[NDArray[np.intp]], streams: list[np.random.Generator], draws: int, groups: int
 ) -> NDArray[np.float64]:
     """Return how often each group is drawn, (draws, groups): each class keeps its number."""
     counts = np.zeros((draws, groups))
-    for inside in members:
+    for inside, stream in zip(members, streams, strict=True):
         size = len(inside)
-        picks = generator.integers(0, size, (draws, size)) + size * np.arange(draws)[:, None]
+        picks = stream.integers(0, size, (draws, size)) + size * np.arange(draws)[:, None]
         counts[:, inside] = np.bincount(picks.ravel(), minlength=draws * size).reshape(draws, size)
     return counts
 

@@ -114,8 +114,9 @@ def auroc(scores: Floats, normal: Bools, weights: Floats | None = None) -> Float
     starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf) > 0)
     if not len(starts):
         return np.full(len(counts), np.nan)
-    good = np.add.reduceat(counts[:, order] * normal[order], starts, axis=1)
-    bad = np.add.reduceat(counts[:, order] * ~normal[order], starts, axis=1)
+    ordered = counts[:, order]
+    good = np.add.reduceat(ordered * normal[order], starts, axis=1)
+    bad = np.add.reduceat(ordered, starts, axis=1) - good
     in_order = (good * (np.cumsum(bad, axis=1) - bad / 2.0)).sum(axis=1)
     pairs = good.sum(axis=1) * bad.sum(axis=1)
     return _divided(in_order, pairs)
