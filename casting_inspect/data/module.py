@@ -56,6 +56,7 @@ class CastingDataModule(L.LightningDataModule):
         start_method: How workers are started: ``fork``, ``spawn`` or ``forkserver``; None is
             Python's default.
         cache_pixels: Bytes of decoded pictures that are kept in memory.
+        limit: For a trial: pictures a part at most, spread evenly over it and its classes.
 
     Raises:
         UserError: If a value is not valid; from `setup`, if the folder, the manifest or the split
@@ -84,6 +85,7 @@ class CastingDataModule(L.LightningDataModule):
         aliases: Mapping[str, str] | None = None,
         start_method: str | None = None,
         cache_pixels: int = 2**30,
+        limit: int | None = None,
     ) -> None:
         super().__init__()
         self.root = Path(root)
@@ -109,6 +111,7 @@ class CastingDataModule(L.LightningDataModule):
         self.start_method = start_method
         self._window_is_auto = window == "auto"
         self._cache = PixelCache(cache_pixels)
+        self.limit = None if limit is None else _at_least(2, limit, "data.limit")
         self._frame: pd.DataFrame | None = None
         self._whole: dict[bool, CastingDataset] = {}
 
@@ -130,6 +133,8 @@ class CastingDataModule(L.LightningDataModule):
             for path, digest in zip(frame["path"], frame["sha256"], strict=True)
         ]
         frame["split"] = assign_splits(frame, **self.split_options)
+        if self.limit is not None:
+            frame["split"] = limited(frame, self.limit)
         if self._window_is_auto:
             training = frame.loc[frame["split"] == "train", "path"]
             self.window = auto_window([self.root / path for path in training])
@@ -230,6 +235,22 @@ class CastingDataModule(L.LightningDataModule):
             # its own generator: making an iterator draws a number, from the global one otherwise
             generator=torch.Generator().manual_seed(self.seed),
         )
+
+
+def limited(frame: pd.DataFrame, limit: int) -> pd.Series:
+    """Return ``split`` with all but ``limit`` rows a part left out, the rest evenly spread.
+
+    Classes keep their shares, at least one row of each.
+    """
+    split = frame["split"].copy()
+    for part in PARTS:
+        sizes = frame["label"][split == part].value_counts()
+        for label, size in sizes.items():
+            rows = np.flatnonzero((split == part) & (frame["label"] == label))
+            keep = min(size, max(1, limit * size // sizes.sum()))
+            spread = rows[np.arange(keep) * size // keep]
+            split.iloc[np.setdiff1d(rows, spread)] = ""
+    return split
 
 
 def _at_least(least: int, value: int, key: str) -> int:

@@ -137,7 +137,7 @@ class EpochLines(Callback):
     """For output that is no terminal: one line an epoch, at most one in ``every`` seconds."""
 
     def __init__(self, console: Console | None = None, every: float = 5.0) -> None:
-        self.console = console or Console(stderr=True)
+        self.console = console or Console(stderr=True, soft_wrap=True)
         self.every = every
         self.speed = ImagesPerSecond()
         self._printed = 0.0

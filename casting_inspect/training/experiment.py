@@ -50,7 +50,7 @@ def run_experiment(
         UserError: For anything that the user can mend.
     """
     folder = RunFolder(run_dir)
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     if folder.record.exists():
         status = read_record(folder.record).get("status")
         if not resume:
@@ -177,11 +177,12 @@ def _fit(
         # a cached head is small and float32 by decision; autocast would only cost
         precision="32-true" if choices.cached else choices.precision,
     )
+    classifier.train()  # as Lightning expects it; each epoch then says what is frozen
     with record.timed("fit"):
         trainer.fit(
             classifier,
             loaders.train(),
-            [loaders.plain(split) for split in loaders.evaluated],
+            [loaders.plain(split) for split in loaders.evaluated] or None,
             ckpt_path=str(checkpoints.last) if resume and checkpoints.last.exists() else None,
             weights_only=True,
         )

@@ -59,17 +59,23 @@ def store_name(
     return f"{type(network).__name__.lower()}-{network.cache_layer}-{image_size}-{digest}"
 
 
-def view_keys(digests: Sequence[str], views: int, augmentation: str) -> list[list[str]]:
+def view_keys(
+    digests: Sequence[str], rows: Sequence[int], views: int, augmentation: str
+) -> list[list[str]]:
     """Return each picture's row keys: its plain view, or ``views`` augmented ones.
 
     Args:
         digests: SHA-256 of each picture's file.
+        rows: Each picture's row in the data module's table, on which its augmentation depends.
         views: Number of augmented views; 0 means the plain one.
-        augmentation: A digest of augmentation options and seed.
+        augmentation: A digest of augmentation options, seed and data set.
     """
     if views == 0:
         return [[f"{digest}:plain"] for digest in digests]
-    return [[f"{digest}:{augmentation}:{view}" for view in range(views)] for digest in digests]
+    return [
+        [f"{digest}:{augmentation}:{row}:{view}" for view in range(views)]
+        for digest, row in zip(digests, rows, strict=True)
+    ]
 
 
 class CachedFeatures:
@@ -110,7 +116,7 @@ class CachedFeatures:
         rows = self.data.rows(split)
         digests = [str(self.data.frame["sha256"].iloc[row]) for row in rows]
         views = self.views if split == "train" else 0
-        return rows, view_keys(digests, views, self.data.augmentation_digest())
+        return rows, view_keys(digests, rows.tolist(), views, self.data.augmentation_digest())
 
     def compute(self, splits: Sequence[str]) -> Extraction:
         """Bring every row of these splits into the store; what is there is not done again."""
@@ -242,6 +248,8 @@ class FeatureLoader:
 
     With several views a picture, epoch e takes view (e + position) modulo their number.
     """
+
+    batch_sampler = None  # Lightning looks for it wherever there is a sampler
 
     def __init__(
         self,

@@ -139,10 +139,13 @@ def write_config(config: DictConfig, folder: RunFolder) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Return the versions of Python, this package and what decides its results."""
+    import torch
+
     found = {"python": platform.python_version(), "casting_inspect": casting_inspect.__version__}
     for package in PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
+    found["torch"] = str(torch.__version__)  # with the build, such as +cu132
     return found
 
 

@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 
 from casting_inspect.data.manifest import write_manifest
-from casting_inspect.data.module import CastingDataModule
+from casting_inspect.data.module import CastingDataModule, limited
 from casting_inspect.data.splits import assign_splits
 from casting_inspect.errors import UserError
 
@@ -401,3 +401,25 @@ def test_missing_files_are_named_before_anything_is_trained(root: Path, tmp_path
     write_manifest(frame, tmp_path / "manifest.csv")
     with pytest.raises(UserError, match=r"normal/gone\.png"):
         module(root, tmp_path / "manifest.csv")
+
+
+@pytest.mark.parametrize("limit", [2, 5, 12, 1000])
+def test_a_limit_leaves_a_spread_of_both_classes(limit: int) -> None:
+    frame = pd.DataFrame(
+        {
+            "split": ["train"] * 60 + ["test"] * 20 + [""] * 3,
+            "label": (["defective"] * 2 + ["normal"]) * 27 + ["normal", "defective"],
+        }
+    )
+    before = frame["split"].copy()
+    after = limited(frame, limit)
+    assert (frame["split"] == before).all()
+    assert ((after == before) | (after == "")).all()
+    for part in ("train", "test"):
+        kept = frame["label"][after == part]
+        assert len(kept) <= max(limit, 2)
+        assert len(kept) >= min(limit, (before == part).sum()) - 2
+        assert set(kept) == {"defective", "normal"}
+        places = np.flatnonzero(after == part) - np.flatnonzero(before == part)[0]
+        if limit == 12:
+            assert places.max() > 0.7 * (before == part).sum()  # not only the first ones

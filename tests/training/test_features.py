@@ -152,9 +152,10 @@ def test_the_store_depends_on_all_that_changes_a_row(network: Vgg19) -> None:
 
 
 def test_keys_tell_views_and_augmentations_apart() -> None:
-    assert view_keys(["a", "b"], 0, "x") == [["a:plain"], ["b:plain"]]
-    keys = [key for aug in "xy" for row in view_keys(["a", "b"], 2, aug) for key in row]
-    assert len(set(keys)) == 8
+    twins = ["a", "b", "b"]
+    assert view_keys(twins, [0, 1, 2], 0, "x") == [["a:plain"], ["b:plain"], ["b:plain"]]
+    keys = [key for aug in "xy" for row in view_keys(twins, [0, 1, 2], 2, aug) for key in row]
+    assert len(set(keys)) == 12  # twins too are augmented differently
 
 
 def test_the_order_of_an_epoch_is_a_function_of_seed_and_epoch() -> None:
