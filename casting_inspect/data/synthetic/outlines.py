@@ -112,7 +112,8 @@ def _chip(rng: np.random.Generator, extent: float) -> Points:
     bite = np.clip(1.0 - np.abs(way) ** rng.uniform(1.5, 3.0), 0.0, 1.0)
     bite *= 1.0 + 0.28 * _ragged(rng, count, 9)
     inner = np.clip(1.0 - depth * bite, 0.0, 1.0)
-    return _arc_pair(half * way, inner, np.ones(count) + 0.03 * (1.0 - way**2))
+    beyond = min(0.03, 0.25 * extent) * (1.0 - way**2)
+    return _arc_pair(half * way, inner, 1.0 + beyond)
 
 
 def _flash(rng: np.random.Generator, extent: float) -> Points:

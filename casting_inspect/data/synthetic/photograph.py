@@ -56,7 +56,9 @@ def photographed_mask(mask: Floats, exposure: Exposure) -> Bytes:
     size = mask.shape[0] // SUPERSAMPLING
     turned = cv2.warpAffine(mask, _pose(exposure, size), mask.shape, flags=cv2.INTER_LINEAR)
     turned = cv2.resize(turned, (size, size), interpolation=cv2.INTER_AREA)
-    return np.where(turned > 0.25, 255, 0).astype(np.uint8)
+    # the smallest cracks cover less than a quarter of any pixel of a small picture
+    enough = min(0.25, 0.5 * float(turned.max()))
+    return np.where(turned > enough, 255, 0).astype(np.uint8)
 
 
 def diameter(exposure: Exposure, size: int) -> float:

@@ -19,6 +19,7 @@ from typing import Any, Final
 import cv2
 import pandas as pd
 
+from casting_inspect.data.manifest import COLUMNS, make_frame, write_manifest
 from casting_inspect.data.synthetic.config import SyntheticConfig, config_digest
 from casting_inspect.data.synthetic.render import Picture, png_bytes, render_part
 from casting_inspect.errors import UserError
@@ -132,10 +133,11 @@ def _fill(config: SyntheticConfig, folder: Path, workers: int, progress: Progres
         rows += of_part
         if progress is not None:
             progress(len(rows), config.parts * config.photographs)
-    frame = pd.DataFrame(rows)
-    defective = frame["label"] == "defective"
-    _write_table(frame[list(_MANIFEST)], folder / "manifest.csv")
-    _write_table(frame.loc[defective, list(_DEFECTS)], folder / "defects.csv")
+    manifest = [{name: row[name] for name in _MANIFEST} for row in rows]
+    write_manifest(make_frame(manifest), folder / "manifest.csv")
+    defects = pd.DataFrame([row for row in rows if row["kind"]], columns=list(_DEFECTS))
+    with replacing(folder / "defects.csv") as temporary:
+        defects.to_csv(temporary, index=False, lineterminator="\n")
     sizes = {
         path.relative_to(folder).as_posix(): path.stat().st_size
         for path in sorted(folder.rglob("*"))
@@ -145,16 +147,8 @@ def _fill(config: SyntheticConfig, folder: Path, workers: int, progress: Progres
     replace_json(folder / SEAL, seal)
 
 
-_MANIFEST: Final = (
-    *("path", "label", "group", "split", "source", "sha256", "width", "height"),
-    *("part", "kind", "defect_size"),
-)
+_MANIFEST: Final = (*COLUMNS, "part", "kind", "defect_size")
 _DEFECTS: Final = ("path", "mask", "part", "kind", "size", "size_px", "x", "y", "area_px")
-
-
-def _write_table(frame: pd.DataFrame, path: Path) -> None:
-    with replacing(path) as temporary:
-        frame.to_csv(temporary, index=False, lineterminator="\n")
 
 
 def _rendered(config: SyntheticConfig, folder: Path, workers: int) -> Iterator[list[Row]]:
