@@ -175,5 +175,5 @@ def cross_complaints(config: DictConfig) -> Iterator[str]:
     if "lr" in (config.get("optimizer") or {}):
         yield "optimizer.lr: learning rates are finetune.head_lr and finetune.backbone_lr."
     for key in ("name", "image_size", "_target_") if "model" in config else ():
-        if key not in config.model:
+        if key not in list(config.model):  # `in` alone is False for what is still missing
             yield f"model.{key} is needed in a model's configuration, and this one has none."
