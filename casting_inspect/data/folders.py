@@ -120,12 +120,11 @@ def is_picture(path: str, start: Callable[[], bytes]) -> bool:
 def no_class_folder(where: str, paths: Sequence[str]) -> UserError:
     """Return the error for a tree in which no folder names a class."""
     folders = sorted({part for path in paths for part in PurePosixPath(path).parts[:-1]})
-    archives = [path for path in paths if path.lower().endswith(".zip")]
-    if archives and not folders:
-        return UserError(f"{where}: holds no pictures; unpack '{archives[0]}' or give it as source")
     shown = ", ".join(map(repr, folders[:8])) or "none"
     more = f" and {len(folders) - 8} more" if len(folders) > 8 else ""
+    archives = [path for path in paths if path.lower().endswith(".zip")]
+    hint = f" Or give source={archives[0]!r} itself." if archives else ""
     return UserError(
         f"{where}: no folder named normal or defective (or ok, good, def, bad, ng, ...); folders "
-        f"found: {shown}{more}. Give the names as aliases={{NAME: normal, OTHER: defective}}."
+        f"found: {shown}{more}. Give the names as aliases={{NAME: normal, OTHER: defective}}.{hint}"
     )

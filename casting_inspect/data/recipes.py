@@ -19,6 +19,7 @@ EXPECTED: Final[Mapping[str, Mapping[str, int]]] = {
     "all": {"defective": 4_992, "normal": 3_656},
 }
 _OUTSIDE: Final = "not in a class folder"
+_OTHER: Final = "for other pictures take recipe=folder"
 _DELIVERED: Final = ("train", "test", "512")  # the order in which the paper's set is poured
 _PUBLIC_LABELS: Final = {"def_front": "defective", "ok_front": "normal"}
 
@@ -84,9 +85,11 @@ def plan_recipe(
     else:
         files = _public_files(pictures, where)
         if not files:
+            archives = [path for path in others if path.lower().endswith(".zip")]
+            hint = f"it may be in {archives[0]!r}: give that as source" if archives else _OTHER
             raise UserError(
                 f"{where}: nothing of the public casting set is here (train/def_front and so on); "
-                "for other pictures take recipe=folder"
+                f"{hint}"
             )
         plan = _PLANS[recipe](files)
         known = {file.source for file in files}

@@ -80,4 +80,4 @@ def test_no_class_folder_lists_what_is_there() -> None:
     assert "and 2 more" in message
     assert "aliases={" in message
     assert "folders found: none" in str(no_class_folder("in", ["a.png"]))
-    assert "give it as source" in str(no_class_folder("in", ["x.zip", "readme.txt"]))
+    assert "give source='x.zip'" in str(no_class_folder("in", ["x.zip", "readme.txt"]))

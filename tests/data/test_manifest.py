@@ -108,7 +108,7 @@ def test_tables_that_cannot_be_read(tmp_path: Path) -> None:
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.tuples(TEXT.filter(bool), TEXT, TEXT), min_size=1, unique_by=lambda row: row[0]))
 def test_what_is_written_is_read_again(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, str]]

@@ -106,6 +106,8 @@ def test_a_count_that_is_off_is_named() -> None:
 def test_what_is_no_public_set_says_so() -> None:
     with pytest.raises(UserError, match="take recipe=folder"):
         plan_recipe("paper", ["normal/a.png", "train/ok/b.png", "c.png"], [], "in")
+    with pytest.raises(UserError, match=r"may be in 'set\.zip': give that as source"):
+        plan_recipe("paper", [], ["set.zip"], "in")
     twice = [*PUBLIC, f"copy/{PUBLIC[0]}"]
     with pytest.raises(UserError, match="holds the set twice"):
         plan_recipe("all", twice, [], "in")
