@@ -82,10 +82,8 @@ def confusion_figure(confusion: Mapping[str, int]) -> Figure:
 def curves_figure(history: pd.DataFrame, note: str = "") -> Figure:
     """Draw accuracy and loss by epoch, one line a split (the paper's Fig. 5 and 6).
 
-    The first epoch is drawn at 1.
-
     Args:
-        history: Columns ``epoch`` (from 0), ``split`` (train, val, test), ``loss`` (not negative)
+        history: Columns ``epoch`` (from 1), ``split`` (train, val, test), ``loss`` (not negative)
             and ``accuracy`` (0 to 1); a value that is missing or not finite has no point.
         note: A remark drawn into the figure, such as "test seen while training".
     """
@@ -135,7 +133,7 @@ def _draw_history(axes: Axes, history: pd.DataFrame, column: str) -> None:
             continue
         last = float(chosen[column].iloc[-1])
         axes.plot(
-            (chosen["epoch"] + 1).to_numpy(),
+            chosen["epoch"].to_numpy(),
             chosen[column].to_numpy(),
             color=colour,
             linestyle=dashes,
@@ -149,7 +147,7 @@ def _draw_history(axes: Axes, history: pd.DataFrame, column: str) -> None:
         axes.set_ylim(max(0.0, min(0.9, lowest - 0.1 * (1.0 - lowest))), 1.0)
     else:
         axes.set_ylim(0.0, 1.05 * max(1e-6, float(known[column].max())))
-    epochs = int(known["epoch"].max()) + 1
+    epochs = int(known["epoch"].max())
     axes.set_xlim((1, epochs) if epochs > 1 else (0.5, 1.5))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.legend(

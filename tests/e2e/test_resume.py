@@ -1,0 +1,115 @@
+"""A run that is killed and resumed ends where the uninterrupted one ends, bit for bit."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from casting_inspect import train
+from casting_inspect.training.checkpoints import load
+
+UNCACHED = ["model=cnn", "model.image_size=64", "augment=strong", "data.workers=0"]
+CACHED = [
+    "model=vgg19",
+    "model.weights=none",
+    "model.image_size=64",
+    "finetune=frozen",
+    "augment=none",
+]
+GRADUAL = [
+    "model=vgg19",
+    "model.weights=none",
+    "model.image_size=64",
+    "finetune=gradual",
+    "finetune.open_every=1",
+    "data.limit=8",
+]
+
+
+def words(kind: list[str], root: Path, epochs: int) -> list[str]:
+    common = ["trainer=cpu", "trainer.precision=32-true", "logger=none", "data.batch_size=8"]
+    return [*kind, *common, f"data.root={root}", f"trainer.max_epochs={epochs}"]
+
+
+def kill_after(run: Path, arguments: list[str], epochs: int) -> None:
+    """Start a run and kill it with SIGKILL somewhere after its ``epochs``-th epoch."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "casting_inspect", "train", *arguments, f"hydra.run.dir={run}"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONWARNINGS": "default"},
+    )
+    try:
+        deadline = time.monotonic() + 240
+        while process.poll() is None and time.monotonic() < deadline:
+            history = run / "history.csv"
+            if history.exists() and len(history.read_text().splitlines()) > 2 * epochs:
+                break
+            time.sleep(0.02)
+        assert process.poll() is None, "the run ended before it could be killed"
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
+@pytest.mark.parametrize(
+    ("kind", "epochs"),
+    [(UNCACHED, 6), (CACHED, 120), (GRADUAL, 5)],
+    ids=["cnn", "cached", "gradual"],
+)
+def test_a_killed_run_resumes_to_the_same_bits(
+    castings: Path, tmp_path: Path, kind: list[str], epochs: int
+) -> None:
+    arguments = words(kind, castings, epochs)
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert train.main([*arguments, f"hydra.run.dir={whole}"]) == 0
+    kill_after(killed, arguments, epochs=2)
+    assert not (killed / "predictions.csv").exists()
+    assert train.main([f"resume={killed}"]) == 0
+    assert (killed / "predictions.csv").read_bytes() == (whole / "predictions.csv").read_bytes()
+    assert (killed / "metrics.json").read_bytes() == (whole / "metrics.json").read_bytes()
+    pd.testing.assert_frame_equal(
+        pd.read_csv(killed / "history.csv"), pd.read_csv(whole / "history.csv")
+    )
+    for name in ("best.ckpt", "last.ckpt"):
+        states = [load(run / "checkpoints" / name)["state_dict"] for run in (whole, killed)]
+        assert states[0].keys() == states[1].keys()
+        for key, value in states[0].items():
+            assert torch.equal(value, states[1][key]), (name, key)
+
+
+def test_a_run_stopped_before_its_first_epoch_starts_again(castings: Path, tmp_path: Path) -> None:
+    arguments = words(["model=cnn", "model.image_size=64"], castings, 1)
+    whole = tmp_path / "whole"
+    assert train.main([*arguments, f"hydra.run.dir={whole}"]) == 0
+    cut = tmp_path / "cut"
+    cut.mkdir()
+    for name in ("config.yaml", "manifest.csv"):
+        (cut / name).write_bytes((whole / name).read_bytes())
+    (cut / "run.json").write_text('{"status": "running"}')
+    assert train.main([f"resume={cut}"]) == 0
+    assert (cut / "predictions.csv").read_bytes() == (whole / "predictions.csv").read_bytes()
+
+
+def test_other_pictures_than_before_are_refused(
+    castings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = words(["model=cnn", "model.image_size=64"], castings, 1)
+    run = tmp_path / "run"
+    run.mkdir()
+    assert train.main([*arguments, f"hydra.run.dir={run}"]) == 0
+    record = run / "run.json"
+    text = record.read_text().replace('"finished",', '"running",', 1)
+    record.write_text(text.replace('"data": "', '"data": "0', 1))
+    assert train.main([f"resume={run}"]) == 2
+    assert "are not those" in capsys.readouterr().err
