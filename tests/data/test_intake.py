@@ -5,6 +5,8 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -307,6 +309,35 @@ def test_interrupted_there_is_nothing(
     with pytest.raises(expected):
         prepare(delivered, tmp_path / "out", aliases=ALIASES)
     assert [path.name for path in tmp_path.iterdir()] == ["delivered"]
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from threading import Event
+from casting_inspect.data import intake
+
+def decode(*_):
+    print("busy", flush=True)
+    Event().wait()
+
+intake.decode = decode
+intake.prepare(Path(sys.argv[1]), Path(sys.argv[2]), "folder", on_bad="skip", progress=False)
+"""
+
+
+@pytest.mark.slow
+def test_killed_there_is_nothing_and_the_next_run_does_it_all(
+    delivered: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [sys.executable, "-c", KILLED, str(delivered), str(tmp_path / "out")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert any(line == "busy\n" for line in iter(process.stdout.readline, ""))
+        process.kill()
+    assert not (tmp_path / "out").exists()
+    prepare(delivered, tmp_path / "out", aliases=ALIASES)
+    assert "interrupted run has left" in capsys.readouterr().out
 
 
 def test_what_a_killed_run_left_is_pointed_out(
