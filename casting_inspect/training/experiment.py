@@ -44,7 +44,8 @@ def run_experiment(
         resume: Go on from ``checkpoints/last.ckpt``; a finished run is left as it is.
 
     Returns:
-        What ``metrics.json`` holds: figures for each split.
+        What ``metrics.json`` holds: figures for each split; nothing with
+        ``trainer.evaluate=false``.
 
     Raises:
         UserError: For anything that the user can mend.
@@ -100,6 +101,11 @@ def run_experiment(
         evaluated=evaluated,
     )
     trainer, checkpoints = _fit(config, folder, classifier, loaders, choices, record, resume)
+    outcome = {"epochs": trainer.current_epoch, "best_epoch": checkpoints.best_epoch + 1}
+    if not config.trainer.evaluate:
+        record.finish(**outcome)
+        console.print(f"{trainer.global_step} steps done; trainer.evaluate=false: nothing measured")
+        return {}
     with record.timed("predict"):
         if choices.cached:
             complete(checkpoints.best, network)
@@ -114,7 +120,7 @@ def run_experiment(
         metrics = write_evidence(
             config, plain, folder, predictions, data, trainer, best_epoch=checkpoints.best_epoch
         )
-    record.finish(epochs=trainer.current_epoch, best_epoch=checkpoints.best_epoch + 1)
+    record.finish(**outcome)
     return metrics
 
 
