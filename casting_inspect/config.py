@@ -16,12 +16,13 @@ from typing import Any, NoReturn
 import hydra
 from hydra._internal.utils import get_args_parser  # Hydra's own; it has no public name for it
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from casting_inspect import __version__, multirun, overrides
-from casting_inspect.composition import COMPOSING_ERRORS, checked, help_text
+from casting_inspect.composition import checked, help_text
 from casting_inspect.errors import UserError
 from casting_inspect.schemas import SCHEMAS, register
 
@@ -120,25 +121,11 @@ def _run(name: str, job: Job, typed: list[str]) -> int:
     if not (flags.hydra_help or flags.shell_completion or flags.info):
         several = checked(name, conf_dir(), flags, lines)
     multirun.forget()
-    failure: list[Exception] = []
-    program = sys.argv
-
-    def task(config: DictConfig) -> None:
-        sys.argv = program  # Lightning starts its further processes with these words
-        _typed.set(tuple(typed))
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
-            multirun.run_one(job, config)
-            return
-        try:
-            job(config)
-        except Exception as error:
-            multirun.log_to_file(error)
-            failure.append(error)
-
+    task = Task(job, typed, sys.argv)
     with _as_program(_hydra_words(typed, flags.overrides, lines)), _logging_kept():
         try:
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=name)(task)()
-        except COMPOSING_ERRORS as error:
+        except (HydraException, OmegaConfBaseException) as error:
             raise UserError(overrides.explained(error, SCHEMAS[name])) from error
         except BrokenPipeError:
             raise
@@ -147,9 +134,38 @@ def _run(name: str, job: Job, typed: list[str]) -> int:
         except BaseException:  # stopped by hand: the table of what is done all the same
             multirun.report()
             raise
-    if failure:
-        raise failure[0]
+    if task.failure is not None:
+        raise task.failure
     return int(several and multirun.any_failed())
+
+
+class Task:
+    """What Hydra calls for each run; launchers pickle it and send it to other processes.
+
+    Args:
+        job: What to do with the configuration.
+        typed: The words after the command.
+        program: ``sys.argv`` as it was.
+    """
+
+    def __init__(self, job: Job, typed: list[str], program: list[str]) -> None:
+        self.job = job
+        self.typed = typed
+        self.program = program
+        self.failure: Exception | None = None
+
+    def __call__(self, config: DictConfig) -> None:
+        """Do one run; what it raises is kept here, or of several runs in the run's folder."""
+        sys.argv = self.program  # Lightning starts its further processes with these words
+        _typed.set(tuple(self.typed))
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            multirun.run_one(self.job, config)
+            return
+        try:
+            self.job(config)
+        except Exception as error:
+            multirun.log_to_file(error)
+            self.failure = error
 
 
 def _flags(typed: Sequence[str]) -> argparse.Namespace:
@@ -163,7 +179,13 @@ def _flags(typed: Sequence[str]) -> argparse.Namespace:
     for action in parser._actions:
         if "--version" in action.option_strings:
             action.version = f"casting-inspect {__version__} (Hydra {hydra.__version__})"  # type: ignore[attr-defined]
-    return parser.parse_intermixed_args(list(typed))
+    flags = parser.parse_intermixed_args(list(typed))
+    ways = (flags.run, flags.multirun, flags.cfg, flags.info, flags.shell_completion)
+    if sum(map(bool, ways)) > 1:
+        refuse("only one of --run, --multirun, --cfg, --info and --shell-completion can be given")
+    if flags.resolve and not flags.cfg:
+        refuse("--resolve needs --cfg")
+    return flags
 
 
 def _hydra_words(typed: Sequence[str], given: Sequence[str], lines: Sequence[str]) -> list[str]:

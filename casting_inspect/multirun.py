@@ -62,7 +62,9 @@ def run_one(job: Callable[[DictConfig], None], config: DictConfig) -> None:
     try:
         job(config)
     except Exception as error:
-        log_to_file(error)
+        if not log_to_file(error):
+            text = "".join(traceback.format_exception(error))
+            replace_text(path.with_name(f"{now.job.name}.log"), text)
         status |= {"status": "failed", "error": one_line(error)}
         print(f"run {now.job.num} failed: {one_line(error)}", flush=True)
     except BaseException:
@@ -81,13 +83,18 @@ def one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
-def log_to_file(error: Exception) -> None:
-    """Write an error to the run's log, with its traceback, and not to the screen."""
+def log_to_file(error: Exception) -> bool:
+    """Write an error to the run's log, with its traceback, and not to the screen.
+
+    Returns:
+        Whether the run has a log.
+    """
     text = "".join(traceback.format_exception(error)).rstrip()
     record = logging.LogRecord(__name__, logging.ERROR, __file__, 0, text, None, None)
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, logging.FileHandler):
-            handler.handle(record)
+    files = [h for h in logging.getLogger().handlers if isinstance(h, logging.FileHandler)]
+    for handler in files:
+        handler.handle(record)
+    return bool(files)
 
 
 class RunTable(Callback):
@@ -155,10 +162,11 @@ def report() -> None:
     table = Table("run", box=box.SIMPLE)
     table.add_column("overrides", overflow="fold")
     table.add_column("status")
-    for name in METRICS:
+    shown = [name for name in METRICS if any(run[name] is not None for run in runs)]
+    for name in shown:
         table.add_column(name.replace("_", "\n"), justify="right")
     for run, words in zip(runs, distinct([run["overrides"] for run in runs]), strict=True):
-        figures = ["" if run[name] is None else f"{run[name]:.4f}" for name in METRICS]
+        figures = ["" if run[name] is None else f"{run[name]:.4f}" for name in shown]
         table.add_row(str(run["number"]), escape("\n".join(words)), run["status"], *figures)
     console = Console()
     console.print(table)

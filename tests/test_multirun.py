@@ -10,7 +10,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from casting_inspect import multirun
-from casting_inspect.config import command_line, run_command, run_folder
+from casting_inspect.config import Task, command_line, run_command, run_folder
 from casting_inspect.errors import UserError
 from casting_inspect.files import replace_json
 from casting_inspect.multirun import RunTable, Sweep, distinct, runs_of
@@ -85,6 +85,8 @@ def test_all_well_is_exit_code_0(tmp_path: Path, capsys: pytest.CaptureFixture[s
     (folder,) = (tmp_path / "multirun").glob("*/*")
     assert [row["status"] for row in rows(folder)] == ["finished", "finished"]
     assert "overkill" in capsys.readouterr().out
+    assert run_command("train", lambda cfg: None, ["model=cnn", "-m"]) == 0
+    assert "overkill" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -214,14 +216,24 @@ def test_an_error_in_one_line(error: Exception, line: str) -> None:
     assert multirun.one_line(error) == line
 
 
-def test_another_command_can_run_several_times_too(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_another_command_can_run_several_times_too(tmp_path: Path) -> None:
     seen: list[str] = []
 
     def look(cfg: DictConfig) -> None:
         seen.append(cfg.out)
+        if cfg.predictions == "b.csv":
+            raise ZeroDivisionError
 
     words = ["-m", "predictions=a.csv,b.csv", "out='${predictions}.result'"]
-    assert run_command("evaluate", look, words) == 0
+    assert run_command("evaluate", look, words) == 1
     assert seen == ["a.csv.result", "b.csv.result"]
+    (log,) = tmp_path.glob("multirun/*/*/1/evaluate.log")
+    assert "ZeroDivisionError" in log.read_text(encoding="utf-8")
+
+
+def test_launchers_can_send_a_run_to_another_process() -> None:
+    """joblib's and submitit's launchers pickle what Hydra calls with cloudpickle."""
+    cloudpickle = pytest.importorskip("cloudpickle")
+    sent = cloudpickle.dumps(Task(job, ["seed=1"], ["program"]))
+    received = cloudpickle.loads(sent)
+    assert (received.typed, received.job.__name__, received.failure) == (["seed=1"], "job", None)
