@@ -21,6 +21,7 @@ from casting_inspect.data.augment import Augmenter
 from casting_inspect.data.dataset import CastingDataset, EpochSampler, Sample, start_worker
 from casting_inspect.data.decode import Window, auto_window
 from casting_inspect.data.manifest import check_files, dataset_digest, find_manifest
+from casting_inspect.data.outcome import recorded_window
 from casting_inspect.data.pixel_cache import PixelCache
 from casting_inspect.data.splits import assign_splits
 from casting_inspect.errors import UserError, suggestion
@@ -46,7 +47,7 @@ class CastingDataModule(L.LightningDataModule):
         image_size: Pixels a side, S.
         fit: ``pad`` or ``stretch``, for pictures that are not square.
         window: For pictures of more than 8 bits: the two values that become black and white, or
-            ``auto``: quantiles over all training pictures.
+            ``auto``: what `prepare` was given, else quantiles over all training pictures.
         batch_size: Pictures a batch; the last one of an epoch may be smaller.
         workers: Processes that load pictures: 0 is this one, ``auto`` one a core, 8 at most.
         augment: ``none``, ``light`` or ``strong``, for training pictures.
@@ -137,7 +138,8 @@ class CastingDataModule(L.LightningDataModule):
             frame["split"] = limited(frame, self.limit)
         if self._window_is_auto:
             training = frame.loc[frame["split"] == "train", "path"]
-            self.window = auto_window([self.root / path for path in training])
+            chosen = recorded_window(self.root)
+            self.window = chosen or auto_window([self.root / path for path in training])
         self._frame = frame
         every = np.arange(len(frame))
         self._whole = {augmented: self._dataset(every, augmented) for augmented in (False, True)}

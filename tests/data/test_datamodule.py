@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 
 from casting_inspect.data.manifest import write_manifest
+from casting_inspect.data.intake import prepare
 from casting_inspect.data.module import CastingDataModule, limited
 from casting_inspect.data.splits import assign_splits
 from casting_inspect.errors import UserError
@@ -348,6 +349,18 @@ def test_a_given_window_is_taken(deep: Path) -> None:
     assert data.window == (0.0, 4000.0)
     training = next(iter(data.train_dataloader()))["image"]
     assert training.max() == round(2000 / 4000 * 255)
+
+
+def test_auto_takes_the_window_that_prepare_was_given(deep: Path, tmp_path: Path) -> None:
+    for k in range(12):
+        folder = tmp_path / "in" / ("ok" if k % 2 else "def")
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(deep / f"{k:02}.png", folder)
+    prepared = prepare(
+        tmp_path / "in", tmp_path / "out", "folder", window=[50, 3000], progress=False
+    ).out
+    data = module(prepared, split="file", augment="none", image_size=30)
+    assert data.window == (50.0, 3000.0)
 
 
 def test_pictures_of_8_bits_have_no_window(root: Path) -> None:
