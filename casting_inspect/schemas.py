@@ -54,6 +54,7 @@ class DataSchema:
     batch_size: int = field(default=MISSING, metadata=at_least(1))
     workers: Any = field(default=MISSING, metadata=WORKERS)
     views: int = field(default=MISSING, metadata=at_least(0))
+    limit: int | None = field(default=MISSING, metadata=at_least(2))
     aliases: dict[str, str] = MISSING
     synthetic: SyntheticSchema = field(default_factory=SyntheticSchema)
 
@@ -161,8 +162,6 @@ class TrainerSchema:
     max_epochs: int = field(default=MISSING, metadata=at_least(1))
     gradient_clip_val: float | None = field(default=MISSING, metadata=above_zero())
     limit_train_batches: Any = field(default=MISSING, metadata=LIMIT)
-    limit_val_batches: Any = field(default=MISSING, metadata=LIMIT)
-    limit_test_batches: Any = field(default=MISSING, metadata=LIMIT)
     evaluate: bool = MISSING
     log_every_n_steps: int = field(default=MISSING, metadata=at_least(1))
     deterministic: Any = field(default=MISSING, metadata=DETERMINISTIC)

@@ -59,6 +59,7 @@ def build_data(config: DictConfig) -> CastingDataModule:
         augment_options=options,
         seed=config.seed,
         aliases=plain(data.aliases),
+        limit=data.limit,
     )
     module.setup()
     return module
@@ -178,7 +179,6 @@ def build_trainer(
         max_epochs=trainer.max_epochs,
         gradient_clip_val=trainer.gradient_clip_val,
         limit_train_batches=trainer.limit_train_batches,
-        limit_val_batches=trainer.limit_val_batches,
         log_every_n_steps=trainer.log_every_n_steps,
         deterministic=trainer.deterministic,
         callbacks=callbacks,
