@@ -90,10 +90,10 @@ def _sink(patch: Surface, mask: Floats, rng: np.random.Generator, defect: Defect
     extent = 2.0 * defect.size * patch.frame.radius if defect.kind == "blow_hole" else 8.0 * unit
     bowl = _blurred(mask, min(0.10 * extent, 5.0 * unit))
     lip = np.clip(_blurred(mask, 1.6 * unit) - mask, 0.0, 1.0)
-    dark = rng.uniform(0.55, 0.8)
+    dark = rng.uniform(0.65, 0.88)
     floor = np.clip(0.5 + 0.2 * _noise(rng, mask, 7.0 * unit), 0.0, 1.0) * bowl**4
     patch.grey *= 1.0 - np.float32(dark) * mask * (1.0 - 0.45 * floor)
-    patch.grey *= 1.0 + np.float32(rng.uniform(0.1, 0.5)) * lip
+    patch.grey *= 1.0 + np.float32(rng.uniform(0.3, 0.9)) * lip
     patch.gloss *= 1.0 - 0.8 * mask
     patch.relief -= np.float32(min(0.22 * extent, 7.0 * unit)) * bowl
 
@@ -101,7 +101,7 @@ def _sink(patch: Surface, mask: Floats, rng: np.random.Generator, defect: Defect
 def _crack(patch: Surface, mask: Floats, rng: np.random.Generator) -> None:
     """Open a crack: a dark line with one bright side."""
     unit = patch.frame.side / 512.0
-    patch.grey *= 1.0 - np.float32(rng.uniform(0.6, 0.8)) * mask
+    patch.grey *= 1.0 - np.float32(rng.uniform(0.7, 0.9)) * mask
     patch.gloss *= 1.0 - 0.8 * mask
     patch.relief -= np.float32(2.2 * unit) * _blurred(mask, 0.9 * unit)
 
@@ -112,10 +112,10 @@ def _break_out(patch: Surface, mask: Floats, outline: Floats, rng: np.random.Gen
     # distance from the break, not from the part's former edge: what is off the part counts as gone
     missing = ((outline > 0.5) | (patch.cover < 0.5)).astype(np.uint8)
     away = cv2.distanceTransform(missing, cv2.DIST_L2, 3) * (mask > 0.0)
-    face = float(away.max()) * rng.uniform(0.15, 0.55)
+    face = float(away.max()) * rng.uniform(0.3, 0.7)
     gone = mask * np.clip((away - face) / 1.5, 0.0, 1.0)
     rough = 1.0 + 0.35 * _noise(rng, mask, 3.0 * unit)
-    broken = np.float32(rng.uniform(0.12, 0.34)) * rough.clip(0.2, 1.8)
+    broken = np.float32(rng.uniform(0.05, 0.2)) * rough.clip(0.2, 1.8)
     patch.grey += mask * (broken - patch.grey)
     patch.gloss *= 1.0 - mask
     patch.slope += mask * np.float32(0.5)
@@ -126,7 +126,7 @@ def _break_out(patch: Surface, mask: Floats, outline: Floats, rng: np.random.Gen
 def _squeeze_out(patch: Surface, mask: Floats, rng: np.random.Generator) -> None:
     """Let thin ragged metal stand over the edge: bright and dark, with a dark root."""
     unit = patch.frame.side / 512.0
-    mottled = 0.42 + 0.30 * _noise(rng, mask, 3.5 * unit) + 0.12 * _noise(rng, mask, 9.0 * unit)
+    mottled = 0.42 + 0.36 * _noise(rng, mask, 3.5 * unit) + 0.12 * _noise(rng, mask, 9.0 * unit)
     metal = mottled.clip(0.06, 0.95)
     root = np.clip(1.0 - 2.0 * np.abs(patch.cover - 0.5), 0.0, 1.0)
     root = np.clip(2.0 * _blurred(root, 1.0 * unit), 0.0, 1.0)

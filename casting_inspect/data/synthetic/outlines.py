@@ -76,7 +76,7 @@ def _hole(rng: np.random.Generator) -> Points:
 def _pinholes(rng: np.random.Generator, extent: float) -> list[Points]:
     """Return a cluster of small round holes."""
     count = 3 + round(extent * 18.0) + int(rng.integers(0, 3))
-    hole = float(np.clip(0.16 * extent, 0.0085, _LARGEST_PINHOLE))
+    hole = float(np.clip(0.17 * extent, 0.011, _LARGEST_PINHOLE))
     turn, away = rng.uniform(0.0, TURN, count), np.sqrt(rng.uniform(0.0, 1.0, count))
     centres = np.stack([away * np.cos(turn), away * np.sin(turn)], axis=1)
     centres = _scaled(centres, extent - 2.0 * hole)
@@ -94,7 +94,7 @@ def _scratch(rng: np.random.Generator, extent: float) -> Points:
     along = np.linspace(-0.5, 0.5, count)
     bend = 0.05 * _ragged(rng, count, 4) + 0.025 * _ragged(rng, count, 10)
     bend -= np.linspace(bend[0], bend[-1], count)
-    width = (0.0052 + 0.016 * extent) * rng.uniform(0.8, 1.25)
+    width = (0.010 + 0.02 * extent) * rng.uniform(0.8, 1.25)
     half = 0.5 * width * np.sqrt(np.clip(1.0 - (2.0 * along) ** 2, 0.02, 1.0))
     upper = np.stack([along * extent, bend * extent + half], axis=1)
     lower = np.stack([along * extent, bend * extent - half], axis=1)
@@ -108,7 +108,7 @@ def _chip(rng: np.random.Generator, extent: float) -> Points:
     half = math.asin(extent / 2.0)
     count = 25
     way = np.linspace(-1.0, 1.0, count)
-    depth = min(_DEEPEST_CHIP, rng.uniform(0.28, 0.5) * extent)
+    depth = min(_DEEPEST_CHIP, rng.uniform(0.4, 0.62) * extent)
     bite = np.clip(1.0 - np.abs(way) ** rng.uniform(1.5, 3.0), 0.0, 1.0)
     bite *= 1.0 + 0.28 * _ragged(rng, count, 9)
     inner = np.clip(1.0 - depth * bite, 0.0, 1.0)
@@ -121,7 +121,7 @@ def _flash(rng: np.random.Generator, extent: float) -> Points:
     half = math.asin(extent / 2.0)
     count = 41
     way = np.linspace(-1.0, 1.0, count)
-    height = float(np.clip(rng.uniform(0.2, 0.42) * extent, 0.016, _FARTHEST_FLASH))
+    height = float(np.clip(rng.uniform(0.3, 0.5) * extent, 0.02, _FARTHEST_FLASH))
     fringe = (1.0 - way**4) * (0.6 + 0.4 * _ragged(rng, count, 7 + round(extent * 30.0)))
     return _arc_pair(half * way, 1.0 - 0.012 * (1.0 - way**2), 1.0 + height * fringe)
 

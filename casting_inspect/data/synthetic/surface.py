@@ -183,7 +183,7 @@ def _add_edge_wear(
     patchy = (np.clip(along, 0.0, 2.0) * identity.wear).astype(np.float32)[
         surface.frame.angle_index
     ]
-    for edge, width, sign in ((0.985, 0.010, 0.20), (identity.step + 0.006, 0.006, -0.22)):
+    for edge, width, sign in ((0.985, 0.010, 0.13), (identity.step + 0.006, 0.006, -0.18)):
         surface.grey *= 1.0 + sign * patchy * np.exp(-(((r - edge) / width) ** 2))
 
 
