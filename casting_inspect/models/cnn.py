@@ -5,15 +5,22 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from casting_inspect.models.layers import four_stages, grey, peak_and_mean, standard
+from casting_inspect.models.layers import (
+    DESCRIBED,
+    described,
+    four_stages,
+    grey,
+    peak_and_mean,
+)
 
 
 class SmallCnn(nn.Module):
-    """Four convolutional stages on grey values, pooled by peak and mean, and one linear layer.
+    """Four convolutional stages, pooled by peak and mean, and one linear layer.
 
     Entirely ours: the smallest network that learns castings in minutes without a GPU. Takes square
-    pictures of any side of 64 or more; made for 128. Pooling by the peak lets a defect of a few
-    pixels decide, which average pooling would dilute.
+    pictures of any side of 64 or more; made for 128. It sees grey values and, beside them, fixed
+    contrasts that mark spots and lines (:mod:`casting_inspect.models.contrast`). Pooling by the
+    peak lets a defect of a few pixels decide, which average pooling alone would dilute.
 
     Args:
         width: Channels of the first stage; the later ones have 2, 4 and 6 times as many.
@@ -22,14 +29,14 @@ class SmallCnn(nn.Module):
 
     def __init__(self, *, width: int = 16, dropout: float = 0.2) -> None:
         super().__init__()
-        self.features = four_stages(1, width)
+        self.features = four_stages(DESCRIBED, width)
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(12 * width, 2)
         self.to(memory_format=torch.channels_last)  # a third to a half quicker on CPUs
 
     def forward(self, images: Tensor) -> Tensor:
         """Map RGB (N, 3, S, S) in 0..1 to float32 logits (N, 2): defective, normal."""
-        pooled = peak_and_mean(self.features(standard(grey(images))))
+        pooled = peak_and_mean(self.features(described(grey(images))))
         with torch.autocast(images.device.type, enabled=False):
             logits: Tensor = self.linear(self.dropout(pooled))
         return logits

@@ -7,6 +7,10 @@ import math
 import torch
 from torch import Tensor, nn
 
+from casting_inspect.models.contrast import CONTRAST_SCALE, contrasts
+
+DESCRIBED = 7  # channels of a described picture: grey and six contrasts
+
 GREY_MEAN = 0.5
 GREY_STD = 0.25
 
@@ -27,6 +31,19 @@ def standard(values: Tensor) -> Tensor:
     return (values - GREY_MEAN) / GREY_STD
 
 
+def described(values: Tensor, side: int | None = None) -> Tensor:
+    """Return standardised grey and its six contrasts, float32 (N, 7, h, w).
+
+    Holes of a few pixels in a bright face are lost on a small network that starts from grey values
+    alone: it stays at chance for dozens of epochs where with contrasts it learns in a few.
+
+    Args:
+        values: Grey (N, 1, h, w) in 0..1.
+        side: Side in pixels of the picture that sets the contrasts' scales; default h.
+    """
+    return torch.cat([standard(values), contrasts(values, side) / CONTRAST_SCALE], dim=1)
+
+
 def convolution(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> nn.Sequential:
     """Return a padded convolution with batch normalisation and ReLU."""
     return nn.Sequential(
@@ -37,15 +54,14 @@ def convolution(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> nn
 
 
 def four_stages(inputs: int, width: int) -> nn.Sequential:
-    """Return four convolutional stages with halvings between them: (N, 6 width, side/8, side/8).
+    """Return four convolutional stages that halve the picture thrice: (N, 6 width, S/8, S/8).
 
     Args:
         inputs: Channels of the picture or region.
         width: Channels of the first stage; the later ones have 2, 4 and 6 times as many.
     """
     return nn.Sequential(
-        convolution(inputs, width, size=5),
-        nn.MaxPool2d(2),
+        convolution(inputs, width, size=5, stride=2),
         convolution(width, 2 * width),
         nn.MaxPool2d(2),
         convolution(2 * width, 4 * width),

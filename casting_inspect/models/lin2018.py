@@ -6,19 +6,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from casting_inspect.models.contrast import CENTRE_SHARES, centre_contrast, odd
 from casting_inspect.models.layers import (
+    DESCRIBED,
     any_defective,
+    described,
     four_stages,
     grey,
     judge,
     logits_from_evidence,
     peak_and_mean,
-    standard,
 )
 
-CENTRE_SHARES = (1 / 64, 1 / 32, 1 / 16)  # of the picture's side: centres of the three scales
 CELL = 8  # pixels: at most one region from a cell of this side
-CONTRAST_SCALE = 0.1  # brings contrasts of castings to about the range of standardised grey
 
 
 class Lin2018(nn.Module):
@@ -48,24 +48,24 @@ class Lin2018(nn.Module):
         super().__init__()
         self.regions = regions
         self.crop = crop
-        self.features = four_stages(2, width)
+        self.features = four_stages(DESCRIBED, width)
         self.judge = judge(12 * width, dropout, regions)
         self.to(memory_format=torch.channels_last)  # a third to a half quicker on CPUs
 
     def suspicious_regions(self, images: Tensor) -> Tensor:
         """Return how far each place stands out from its surround, float32 (N, 1, S, S), 0..1.
 
-        The mean over three scales of |mean of the centre - mean of the ring around it|: bright on
-        dark and dark on bright alike. The ring is three times as wide as the centre. Nothing here
-        is learned.
+        The largest over three scales of the spot contrast, bright on dark and dark on bright alike:
+        the difference between the mean of a centre and the most similar of eight windows around
+        it, where the centre is brighter or darker than all eight. Taking the most similar and not
+        the mean of the periphery is ours: straight edges, of which a casting is full, are then not
+        suspicious. Nothing here is learned.
         """
         with torch.autocast(images.device.type, enabled=False):
             values = grey(images)
             side = values.shape[-1]
-            differences = [
-                centre_surround(values, odd(side * share)).abs() for share in CENTRE_SHARES
-            ]
-            return torch.stack(differences).mean(dim=0)
+            spots = [centre_contrast(values, odd(side * share))[0] for share in CENTRE_SHARES]
+            return torch.cat(spots, dim=1).abs().amax(dim=1, keepdim=True)
 
     def region_centres(self, contrast: Tensor) -> tuple[Tensor, Tensor]:
         """Return rows and columns (N, K) of the K most suspicious places, the first the worst.
@@ -94,10 +94,11 @@ class Lin2018(nn.Module):
 
     def region_logits(self, images: Tensor) -> Tensor:
         """Return the log-odds that each region is defective, float32 (N, K)."""
-        contrast = self.suspicious_regions(images)
-        rows, columns = self.region_centres(contrast)
-        both = torch.cat([standard(grey(images)), contrast / CONTRAST_SCALE], dim=1)
-        pooled = peak_and_mean(self.features(self.cut(both, rows, columns)))
+        with torch.autocast(images.device.type, enabled=False):
+            pictures = described(grey(images))
+            rows, columns = self.region_centres(self.suspicious_regions(images))
+            regions = self.cut(pictures, rows, columns)
+        pooled = peak_and_mean(self.features(regions))
         with torch.autocast(images.device.type, enabled=False):
             judged: Tensor = self.judge(pooled)
         return judged.reshape(images.shape[0], self.regions)
@@ -105,36 +106,3 @@ class Lin2018(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Map RGB (N, 3, S, S) in 0..1 to float32 logits (N, 2): defective, normal."""
         return logits_from_evidence(any_defective(self.region_logits(images)))
-
-
-def odd(length: float) -> int:
-    """Return the nearest odd whole number of at least 3."""
-    return max(3, 2 * round((length - 1) / 2) + 1)
-
-
-def box_mean(values: Tensor, size: int) -> Tensor:
-    """Return the mean over an odd square window around each place, edges repeated.
-
-    As two products with a matrix whose row i holds the window around i: on a CPU several times
-    quicker than pooling with large windows.
-    """
-    side = values.shape[-1]
-    offsets = torch.arange(size, device=values.device) - size // 2
-    window = (torch.arange(side, device=values.device)[:, None] + offsets).clamp(0, side - 1)
-    share = torch.full(window.shape, 1 / size, device=values.device)
-    windows = torch.zeros(side, side, device=values.device).scatter_add(1, window, share)
-    return windows @ values @ windows.T
-
-
-def centre_surround(values: Tensor, centre: int) -> Tensor:
-    """Return mean of a centre window minus mean of the ring around it, three times as wide.
-
-    Args:
-        values: Grey (N, 1, S, S).
-        centre: Side of the centre in pixels, odd.
-    """
-    surround = 3 * centre
-    inner, outer = box_mean(values, centre), box_mean(values, surround)
-    share = centre**2 / surround**2
-    ring = (outer - share * inner) / (1 - share)
-    return inner - ring

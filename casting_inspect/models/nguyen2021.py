@@ -7,13 +7,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from casting_inspect.models.layers import (
+    DESCRIBED,
     any_defective,
+    described,
     four_stages,
     grey,
     judge,
     logits_from_evidence,
     peak_and_mean,
-    standard,
 )
 
 
@@ -24,8 +25,9 @@ class Nguyen2021(nn.Module):
     Products with Convolutional Neural Network"): the picture is cut into sub-images, a CNN trained
     from scratch judges each, and what it learns encodes the sub-image's place and whether it has a
     defect. Ours, because neither layers, input size, loss nor optimiser could be found: the
-    layers, a learned vector for each place, and training from the casting's label alone, where the
-    paper labelled every sub-image. The casting's log-odds of defective are
+    layers, fixed contrasts beside the grey values, a learned vector for each place, and training
+    from the casting's label alone, where the paper labelled every sub-image. The casting's log-odds
+    of defective are
 
         log sum_i exp(z_i),
 
@@ -48,7 +50,7 @@ class Nguyen2021(nn.Module):
     ) -> None:
         super().__init__()
         self.parts = parts
-        self.features = four_stages(1, width)
+        self.features = four_stages(DESCRIBED, width)
         self.places = nn.Parameter(torch.randn(parts * parts, place_size) * 0.1)
         self.judge = judge(12 * width + place_size, dropout, parts * parts)
         self.to(memory_format=torch.channels_last)  # a third to a half quicker on CPUs
@@ -64,7 +66,9 @@ class Nguyen2021(nn.Module):
 
     def part_logits(self, images: Tensor) -> Tensor:
         """Return the log-odds that each part is defective, float32 (N, P, P), rows downwards."""
-        pooled = peak_and_mean(self.features(self.cut(standard(grey(images)))))
+        with torch.autocast(images.device.type, enabled=False):
+            parts = described(self.cut(grey(images)), images.shape[-1])
+        pooled = peak_and_mean(self.features(parts))
         with torch.autocast(images.device.type, enabled=False):
             places = self.places.repeat(images.shape[0], 1)
             judged: Tensor = self.judge(torch.cat([pooled, places], dim=1))

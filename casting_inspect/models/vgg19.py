@@ -42,6 +42,7 @@ class Vgg19(nn.Module):
 
     Attributes:
         cache_layer: ``fc2`` (N, 4096), ``pooled`` (N, 512) or ``grid`` (N, 512, S/32, S/32).
+        derivable: Other layers whose stored values give this one's, and how.
 
     Raises:
         UserError: If a value is not valid or the weights cannot be had or do not fit.
@@ -71,6 +72,8 @@ class Vgg19(nn.Module):
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
         self.head_name = head
         self.cache_layer = {"paper": "fc2", "gap": "pooled", "attention": "grid"}[head]
+        # what is stored for the attention head gives the pooled values without another pass
+        self.derivable = {"grid": pooled} if head == "gap" else {}
         self._add_layers(head, batch_norm, dropout)
         self._fill(weights, batch_norm)
 
@@ -131,7 +134,7 @@ class Vgg19(nn.Module):
         """
         grid: Tensor = self.features((images - self.mean) / self.std)
         if self.head_name == "gap":
-            return grid.float().mean(dim=(2, 3))
+            return pooled(grid)
         if self.head_name == "attention":
             return grid
         values = torch.flatten(self.avgpool(grid), 1)
@@ -180,6 +183,11 @@ class Vgg19(nn.Module):
                 blocks.append([])
         hidden = [list(self.classifier)[:6]] if self.head_name == "paper" else []
         return hidden + blocks[-2::-1]
+
+
+def pooled(grid: Tensor) -> Tensor:
+    """Return the mean over the places of a feature grid (N, C, h, w): float32 (N, C)."""
+    return grid.float().mean(dim=(2, 3))
 
 
 def initialise_he(module: nn.Module) -> None:

@@ -167,7 +167,13 @@ def check_parts(
             f"model.weights={path}: no fully connected layers ({some(missing)} missing), which "
             "model.head=paper keeps. Use model.head=gap or model.head=attention."
         )
-    unknown = [name for name in state if name.startswith("features.") and name not in expected]
+    unknown = [
+        name
+        for name in state
+        if name.startswith("features.")
+        and not name.endswith("num_batches_tracked")  # a counter that older files lack
+        and name not in expected
+    ]
     wrong = [
         f"{name} {tuple(state[name].shape)} instead of {tuple(shape)}"
         for name, shape in expected.items()

@@ -1,0 +1,90 @@
+"""Centre-periphery contrast: how far a place stands out from everything around it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+CENTRE_SHARES = (1 / 64, 1 / 32, 1 / 16)  # of the picture's side: centres of the three scales
+CONTRAST_SCALE = 0.1  # brings contrasts of castings to about the range of standardised grey
+
+
+def contrasts(values: Tensor, side: int | None = None) -> Tensor:
+    """Return signed contrasts at three scales, two kinds each, float32 (N, 6, h, w) in -1..1.
+
+    Args:
+        values: Grey (N, 1, h, w) in 0..1.
+        side: Side in pixels of the picture that sets the scales; default h.
+    """
+    whole = values.shape[-2] if side is None else side
+    scales = [centre_contrast(values, odd(whole * share)) for share in CENTRE_SHARES]
+    return torch.cat([kind for scale in scales for kind in scale], dim=1)
+
+
+def centre_contrast(values: Tensor, centre: int) -> tuple[Tensor, Tensor]:
+    """Return spot and line contrast, (N, 1, h, w) each: positive for bright, negative for dark.
+
+    The centre's mean is compared with the means of the eight windows of the same size around it.
+    Spot: by how much it differs from the most similar of the eight, if it is brighter or darker
+    than all of them. Line: the same on the axis, of four, where it stands out most from both sides.
+    A straight edge between two even areas has neither; a hole has both; a scratch has the second.
+
+    Args:
+        values: Grey (N, 1, h, w).
+        centre: Side of a window in pixels, odd.
+    """
+    means = box_mean(values, centre)
+    reach = round(1.5 * centre)
+    slant = round(1.5 * centre * 0.7071)
+    height, width = values.shape[-2:]
+    padded = F.pad(means, (reach, reach, reach, reach), mode="replicate")
+
+    def neighbour(down: int, right: int) -> Tensor:
+        return padded[:, :, reach + down :, reach + right :][:, :, :height, :width]
+
+    axes = ((0, reach), (reach, 0), (slant, slant), (slant, -slant))
+    sides = [(neighbour(y, x), neighbour(-y, -x)) for y, x in axes]
+    brighter = [means - torch.maximum(one, other) for one, other in sides]
+    darker = [torch.minimum(one, other) - means for one, other in sides]
+    spot = least(brighter).clamp(min=0) - least(darker).clamp(min=0)
+    line = most(brighter).clamp(min=0) - most(darker).clamp(min=0)
+    return spot, line
+
+
+def least(values: list[Tensor]) -> Tensor:
+    """Return the smallest at each place."""
+    return torch.stack(values).amin(dim=0)
+
+
+def most(values: list[Tensor]) -> Tensor:
+    """Return the largest at each place."""
+    return torch.stack(values).amax(dim=0)
+
+
+def box_mean(values: Tensor, size: int) -> Tensor:
+    """Return the mean over an odd square window around each place, edges repeated.
+
+    As products with matrices whose row i holds the window around i: on a CPU several times quicker
+    than pooling with large windows.
+
+    Args:
+        values: (N, C, h, w).
+        size: Side of the window in pixels, odd.
+    """
+    rows, columns = (window_matrix(length, size, values) for length in values.shape[-2:])
+    return rows @ values @ columns.T
+
+
+def window_matrix(length: int, size: int, like: Tensor) -> Tensor:
+    """Return (length, length) whose row i takes the mean of ``size`` places around i."""
+    offsets = torch.arange(size, device=like.device) - size // 2
+    window = (torch.arange(length, device=like.device)[:, None] + offsets).clamp(0, length - 1)
+    share = torch.full(window.shape, 1 / size, device=like.device, dtype=like.dtype)
+    empty = torch.zeros(length, length, device=like.device, dtype=like.dtype)
+    return empty.scatter_add(1, window, share)
+
+
+def odd(length: float) -> int:
+    """Return the nearest odd whole number of at least 3."""
+    return max(3, 2 * round((length - 1) / 2) + 1)
