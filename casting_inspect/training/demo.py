@@ -13,9 +13,10 @@ from casting_inspect.errors import UserError
 from casting_inspect.models.weights import imagenet_file, weights_file
 
 NO_WEIGHTS = (
-    "NO PRETRAINED VGG-19 WEIGHTS: {reason} THE VERDICT BELOW COMES FROM THE SMALL CNN; VGG-19 RUNS "
-    "A FEW STEPS FROM RANDOM VALUES, ONLY TO SHOW THE WAY, AND ITS ACCURACY IS NEITHER MEASURED "
-    "NOR PROMISED. WITH A WEIGHTS FILE: make demo WEIGHTS=PATH, OR casting-inspect demo weights=PATH"
+    "NO PRETRAINED VGG-19 WEIGHTS: {reason} "
+    "THE VERDICT BELOW COMES FROM THE SMALL CNN; VGG-19 RUNS A FEW STEPS FROM RANDOM VALUES, ONLY "
+    "TO SHOW THE WAY, AND ITS ACCURACY IS NEITHER MEASURED NOR PROMISED. WITH A WEIGHTS FILE: "
+    "make demo WEIGHTS=PATH, OR casting-inspect demo weights=PATH"
 )
 
 

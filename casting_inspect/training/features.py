@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
 from casting_inspect.data.feature_store import FeatureStore, make_room
+from casting_inspect.training.feature_loader import FeatureLoader, FeatureRows
 from casting_inspect.training.precision import autocast
 
 if TYPE_CHECKING:
@@ -27,36 +28,50 @@ if TYPE_CHECKING:
 # what one cached row means; raised when decoding, resizing or augmentation change their pixels
 FORMAT = 1
 SHARD_ROWS = 512
-# rows of a set smaller than this are held in memory, larger ones stay mapped
-RESIDENT_BYTES = 128 * 1024**2
 
 
 @dataclass(frozen=True)
 class Extraction:
-    """How many rows were needed and computed, and in how many seconds."""
+    """How many rows were needed, computed by the backbone, and derived from another layer's."""
 
     rows: int
     computed: int
+    derived: int
     seconds: float
     folder: Path
 
 
 def store_name(
-    network: SplitNetwork, image_size: int, fit: str, window: object, precision: str
+    network: SplitNetwork,
+    image_size: int,
+    fit: str,
+    window: object,
+    precision: str,
+    layer: str | None = None,
 ) -> str:
-    """Return the folder name of the store for this backbone and this way of reading pictures."""
+    """Return the folder name of the store for this backbone and this way of reading pictures.
+
+    Args:
+        network: The network with the backbone.
+        image_size: Pixels a side.
+        fit: How pictures are made square.
+        window: The grey window, or None.
+        precision: The autocast that the backbone runs under.
+        layer: Another layer than the network's own.
+    """
+    layer = layer or network.cache_layer
     what = {
         "format": FORMAT,
         "network": type(network).__name__,
         "weights": network.weights_digest,
-        "layer": network.cache_layer,
+        "layer": layer,
         "image_size": image_size,
         "fit": fit,
         "window": window,
         "precision": precision,
     }
     digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
-    return f"{type(network).__name__.lower()}-{network.cache_layer}-{image_size}-{digest}"
+    return f"{type(network).__name__.lower()}-{layer}-{image_size}-{digest}"
 
 
 def view_keys(
@@ -108,8 +123,15 @@ class CachedFeatures:
         self.device = device
         self.precision = precision
         self.views = views
-        name = store_name(network, data.image_size, data.fit, data.window, precision)
-        self.store = FeatureStore(root / name)
+        self.root = root
+        self.store = self._store_of(network.cache_layer)
+
+    def _store_of(self, layer: str) -> FeatureStore:
+        data = self.data
+        name = store_name(
+            self.network, data.image_size, data.fit, data.window, self.precision, layer
+        )
+        return FeatureStore(self.root / name)
 
     def rows_and_keys(self, split: str) -> tuple[np.ndarray, list[list[str]]]:
         """Return a split's positions in the data module's table and their row keys."""
@@ -131,11 +153,27 @@ class CachedFeatures:
         waiting = "another run is computing these features; waiting for it"
         with self.store.locked(on_wait=waiting):
             self.store.load()
+            derived = self._derive(self.store.missing(list(wanted)))
             missing = self.store.missing(list(wanted))
             if missing:
                 self._run_backbone(missing, [wanted[key] for key in missing])
         seconds = time.perf_counter() - started
-        return Extraction(len(wanted), len(missing), seconds, self.store.folder)
+        return Extraction(len(wanted), len(missing), derived, seconds, self.store.folder)
+
+    def _derive(self, keys: list[str]) -> int:
+        """Take rows that follow from another layer's stored ones, and return how many."""
+        count = 0
+        for layer, function in getattr(self.network, "derivable", {}).items():
+            source = self._store_of(layer)
+            source.load()
+            absent = set(source.missing(keys))
+            present = [key for key in keys if key not in absent]
+            for start in range(0, len(present), SHARD_ROWS):
+                chunk = present[start : start + SHARD_ROWS]
+                rows = function(torch.from_numpy(source.take(chunk)).float())
+                self.store.add(chunk, rows.numpy())
+            count += len(present)
+        return count
 
     def _run_backbone(self, keys: list[str], pictures: list[tuple[int, int | None]]) -> None:
         batch = 32 if self.device.type == "cpu" else 128
@@ -196,91 +234,6 @@ class CachedFeatures:
         return FeatureLoader(
             FeatureRows(self.store, keys), labels, rows, batch_size, shuffle=shuffle, seed=seed
         )
-
-
-class FeatureRows:
-    """Rows of many pictures by position, from memory when they are few, else mapped.
-
-    Args:
-        store: A loaded store that holds every key.
-        keys: For each picture the keys of its views, the same number for all.
-    """
-
-    def __init__(self, store: FeatureStore, keys: list[list[str]]) -> None:
-        self.views = len(keys[0])
-        self._keys = [key for views in keys for key in views]
-        self._store = store
-        size = len(self._keys) * int(np.prod(store.row_shape())) * 2
-        self._resident = (
-            torch.from_numpy(store.take(self._keys)) if size <= RESIDENT_BYTES else None
-        )
-
-    def take(self, positions: np.ndarray, view: np.ndarray) -> Tensor:
-        """Return float32 rows (n, ...) of pictures ``positions`` in their ``view``."""
-        flat = positions * self.views + view
-        if self._resident is not None:
-            return self._resident[torch.from_numpy(flat)].float()
-        return torch.from_numpy(self._store.take([self._keys[i] for i in flat])).float()
-
-
-class EpochOrder:
-    """The order of one epoch, a pure function of (seed, epoch); Lightning sets the epoch."""
-
-    def __init__(self, length: int, *, shuffle: bool, seed: int) -> None:
-        self.length = length
-        self.shuffle = shuffle
-        self.seed = seed
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch that the next iteration belongs to."""
-        self.epoch = epoch
-
-    def positions(self) -> np.ndarray:
-        """Return the positions 0..length-1 in this epoch's order."""
-        if not self.shuffle:
-            return np.arange(self.length)
-        return np.random.default_rng([self.seed, self.epoch]).permutation(self.length)
-
-
-class FeatureLoader:
-    """Batches of cached rows as dicts of ``features`` float32, ``label`` and ``index`` int64.
-
-    With several views a picture, epoch e takes view (e + position) modulo their number.
-    """
-
-    batch_sampler = None  # Lightning looks for it wherever there is a sampler
-
-    def __init__(
-        self,
-        rows: FeatureRows,
-        labels: np.ndarray,
-        indices: np.ndarray,
-        batch_size: int,
-        *,
-        shuffle: bool,
-        seed: int,
-    ) -> None:
-        self.rows = rows
-        self.labels = torch.from_numpy(np.ascontiguousarray(labels, dtype=np.int64))
-        self.indices = torch.from_numpy(np.ascontiguousarray(indices, dtype=np.int64))
-        self.batch_size = batch_size
-        self.sampler = EpochOrder(len(labels), shuffle=shuffle, seed=seed)
-
-    def __len__(self) -> int:
-        return -(-len(self.labels) // self.batch_size)
-
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        positions = self.sampler.positions()
-        for start in range(0, len(positions), self.batch_size):
-            chosen = positions[start : start + self.batch_size]
-            view = (chosen + self.sampler.epoch) % self.rows.views
-            at = torch.from_numpy(chosen)
-            yield {
-                "features": self.rows.take(chosen, view),
-                "label": self.labels[at],
-                "index": self.indices[at],
-            }
 
 
 def _decode_threads(device: torch.device) -> int:

@@ -67,10 +67,11 @@ class Loaders:
         )
         with record.timed("features"):
             done = self.features.compute(["train", "val", "test"])
-        record.update(features={"rows": done.rows, "computed": done.computed})
+        counts = {"rows": done.rows, "computed": done.computed, "derived": done.derived}
+        record.update(features=counts)
         console.print(
-            f"features: {done.rows} rows, {done.computed} computed in {done.seconds:.1f} s, "
-            f"kept in {done.folder}"
+            f"features: {done.rows} rows, of which {done.computed} computed and {done.derived} "
+            f"derived in {done.seconds:.1f} s, kept in {done.folder}"
         )
 
     def train(self) -> Any:

@@ -126,8 +126,10 @@ def log_hparams(
         for name, value in plain_metrics(figures_of_split).items()
         if name in HPARAM_METRICS and np.isfinite(value)
     }
-    file_writer = writer._get_file_writer()  # SummaryWriter.add_hparams would open another run
-    for summary in hparams_summaries(shown, {f"final/{k}": v for k, v in final.items()}):
+    # SummaryWriter.add_hparams would open another run; PyTorch types neither of these two
+    file_writer = writer._get_file_writer()  # type: ignore[no-untyped-call]
+    named = {f"final/{key}": value for key, value in final.items()}
+    for summary in hparams_summaries(shown, named):  # type: ignore[no-untyped-call]
         file_writer.add_summary(summary)
     for name, value in final.items():
         writer.add_scalar(f"final/{name}", value)

@@ -9,14 +9,8 @@ import torch
 from casting_inspect.data.module import CastingDataModule
 from casting_inspect.errors import UserError
 from casting_inspect.models.vgg19 import Vgg19
-from casting_inspect.training.features import (
-    CachedFeatures,
-    EpochOrder,
-    FeatureLoader,
-    FeatureRows,
-    store_name,
-    view_keys,
-)
+from casting_inspect.training.feature_loader import EpochOrder, FeatureLoader, FeatureRows
+from casting_inspect.training.features import CachedFeatures, store_name, view_keys
 from casting_inspect.training.precision import (
     autocast,
     cpu_multiplies_bf16,
@@ -93,6 +87,25 @@ def test_a_picture_is_computed_once(castings: Path, tmp_path: Path, network: Vgg
     assert more.computed == more.rows - first.rows
 
 
+def test_pooled_rows_follow_from_the_grid_without_another_pass(
+    castings: Path, tmp_path: Path, network: Vgg19
+) -> None:
+    data = data_module(castings)
+    attention = Vgg19(head="attention", weights="none").eval()
+    attention.features.load_state_dict(network.features.state_dict())
+    assert cached(attention, data, tmp_path).compute(["val"]).computed == len(data.rows("val"))
+    derived = cached(network, data, tmp_path)
+    done = derived.compute(["val", "test"])
+    assert done.derived == len(data.rows("val"))
+    assert done.computed == len(data.rows("test"))
+    direct = cached(network, data, tmp_path / "other")
+    direct.compute(["val"])
+    keys = [key for row in direct.rows_and_keys("val")[1] for key in row]
+    np.testing.assert_allclose(
+        derived.store.take(keys), direct.store.take(keys), rtol=4e-3, atol=1e-3
+    )
+
+
 def test_views_are_augmented_training_pictures_and_the_rest_is_plain(
     castings: Path, tmp_path: Path, network: Vgg19
 ) -> None:
@@ -120,7 +133,7 @@ def test_large_sets_stay_mapped_and_give_the_same(
     features = cached(network, data, tmp_path)
     features.compute(["val"])
     resident = list(features.loader("val", 3, shuffle=True, seed=5))
-    monkeypatch.setattr("casting_inspect.training.features.RESIDENT_BYTES", 0)
+    monkeypatch.setattr("casting_inspect.training.feature_loader.RESIDENT_BYTES", 0)
     mapped = list(features.loader("val", 3, shuffle=True, seed=5))
     for a, b in zip(resident, mapped, strict=True):
         assert all(torch.equal(a[key], b[key]) for key in a)

@@ -1,0 +1,99 @@
+"""Batches of cached features, in an order that is a pure function of (seed, epoch)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from casting_inspect.data.feature_store import FeatureStore
+
+# rows of a set smaller than this are held in memory, larger ones stay mapped
+RESIDENT_BYTES = 128 * 1024**2
+
+
+class FeatureRows:
+    """Rows of many pictures by position, from memory when they are few, else mapped.
+
+    Args:
+        store: A loaded store that holds every key.
+        keys: For each picture the keys of its views, the same number for all.
+    """
+
+    def __init__(self, store: FeatureStore, keys: list[list[str]]) -> None:
+        self.views = len(keys[0])
+        self._keys = [key for views in keys for key in views]
+        self._store = store
+        size = len(self._keys) * int(np.prod(store.row_shape())) * 2
+        self._resident = (
+            torch.from_numpy(store.take(self._keys)) if size <= RESIDENT_BYTES else None
+        )
+
+    def take(self, positions: np.ndarray, view: np.ndarray) -> Tensor:
+        """Return float32 rows (n, ...) of pictures ``positions`` in their ``view``."""
+        flat = positions * self.views + view
+        if self._resident is not None:
+            return self._resident[torch.from_numpy(flat)].float()
+        return torch.from_numpy(self._store.take([self._keys[i] for i in flat])).float()
+
+
+class EpochOrder:
+    """The order of one epoch, a pure function of (seed, epoch); Lightning sets the epoch."""
+
+    def __init__(self, length: int, *, shuffle: bool, seed: int) -> None:
+        self.length = length
+        self.shuffle = shuffle
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch that the next iteration belongs to."""
+        self.epoch = epoch
+
+    def positions(self) -> np.ndarray:
+        """Return the positions 0..length-1 in this epoch's order."""
+        if not self.shuffle:
+            return np.arange(self.length)
+        return np.random.default_rng([self.seed, self.epoch]).permutation(self.length)
+
+
+class FeatureLoader:
+    """Batches of cached rows as dicts of ``features`` float32, ``label`` and ``index`` int64.
+
+    With several views a picture, epoch e takes view (e + position) modulo their number.
+    """
+
+    batch_sampler = None  # Lightning looks for it wherever there is a sampler
+
+    def __init__(
+        self,
+        rows: FeatureRows,
+        labels: np.ndarray,
+        indices: np.ndarray,
+        batch_size: int,
+        *,
+        shuffle: bool,
+        seed: int,
+    ) -> None:
+        self.rows = rows
+        self.labels = torch.from_numpy(np.ascontiguousarray(labels, dtype=np.int64))
+        self.indices = torch.from_numpy(np.ascontiguousarray(indices, dtype=np.int64))
+        self.batch_size = batch_size
+        self.sampler = EpochOrder(len(labels), shuffle=shuffle, seed=seed)
+
+    def __len__(self) -> int:
+        return -(-len(self.labels) // self.batch_size)
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        positions = self.sampler.positions()
+        for start in range(0, len(positions), self.batch_size):
+            chosen = positions[start : start + self.batch_size]
+            view = (chosen + self.sampler.epoch) % self.rows.views
+            at = torch.from_numpy(chosen)
+            yield {
+                "features": self.rows.take(chosen, view),
+                "label": self.labels[at],
+                "index": self.indices[at],
+            }
