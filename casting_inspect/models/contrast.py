@@ -87,4 +87,4 @@ def window_matrix(length: int, size: int, like: Tensor) -> Tensor:
 
 def odd(length: float) -> int:
     """Return the nearest odd whole number of at least 3."""
-    return max(3, 2 * round((length - 1) / 2) + 1)
+    return max(3, 2 * int(length / 2) + 1)

@@ -1,0 +1,78 @@
+"""Centre-periphery contrast against closed forms and scipy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from casting_inspect.models.contrast import box_mean, centre_contrast, contrasts, odd
+
+SIDE = 40
+
+
+def spotted(value: float, background: float = 0.5) -> torch.Tensor:
+    picture = torch.full((1, 1, SIDE, SIDE), background)
+    picture[0, 0, 19:22, 12:15] = value
+    return picture
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 1000), st.sampled_from([1, 3, 9, 15]), st.integers(8, 20))
+def test_box_mean_is_scipys_uniform_filter(seed: int, size: int, height: int) -> None:
+    values = np.random.default_rng(seed).random((height, 2 * height), dtype=np.float32)
+    expected = ndimage.uniform_filter(values, size, mode="nearest")
+    found = box_mean(torch.from_numpy(values)[None, None], size)[0, 0]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("value", [0.9, 0.1])
+def test_a_spot_has_its_own_contrast_with_its_sign(value: float) -> None:
+    spot, line = centre_contrast(spotted(value), 3)
+    place = (0, 0, 20, 13)
+    assert spot[place].item() == pytest.approx(value - 0.5, abs=1e-6)
+    assert line[place].item() == pytest.approx(value - 0.5, abs=1e-6)
+    assert spot.abs().argmax().item() == 20 * SIDE + 13
+
+
+def test_a_line_is_no_spot() -> None:
+    picture = torch.full((1, 1, SIDE, SIDE), 0.5)
+    picture[:, :, 19:22] = 0.2
+    spot, line = centre_contrast(picture, 3)
+    assert spot.abs().max() < 1e-6
+    assert line[0, 0, 20, 20].item() == pytest.approx(-0.3, abs=1e-6)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.4])
+def test_an_edge_is_neither(slope: float) -> None:
+    across = torch.linspace(-1, 1, SIDE)
+    picture = (across[None, :] + slope * across[:, None] > 0).float()[None, None]
+    spot, _ = centre_contrast(picture, 3)
+    assert spot.abs().max() < 1e-6
+    if slope == 0.0:
+        assert centre_contrast(picture, 3)[1].abs().max() < 1e-6
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 1000))
+def test_quarter_turns_negatives_and_light(seed: int) -> None:
+    values = torch.rand(1, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(seed))
+    found = contrasts(values)
+    assert found.shape == (1, 6, SIDE, SIDE)
+    torch.testing.assert_close(contrasts(values.rot90(1, (2, 3))), found.rot90(1, (2, 3)))
+    torch.testing.assert_close(contrasts(1 - values), -found)
+    torch.testing.assert_close(contrasts(values * 0.5 + 0.2), found * 0.5, atol=1e-5, rtol=1e-4)
+
+
+def test_scales_follow_the_whole_pictures_side() -> None:
+    part = torch.rand(1, 1, 32, 32)
+    expected = [kind for size in (3, 5, 9) for kind in centre_contrast(part, size)]
+    torch.testing.assert_close(contrasts(part, side=128), torch.cat(expected, dim=1))
+
+
+@pytest.mark.parametrize(("length", "expected"), [(1, 3), (3.9, 3), (4.1, 5), (8, 9), (14, 15)])
+def test_odd(length: float, expected: int) -> None:
+    assert odd(length) == expected
