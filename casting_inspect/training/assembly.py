@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from hydra.utils import instantiate
 from lightning.pytorch import Callback
-from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
@@ -31,6 +30,7 @@ from casting_inspect.training.callbacks import (
 from casting_inspect.training.checkpoints import AtomicCheckpointIO, RunCheckpoints
 from casting_inspect.training.classifier import CastingClassifier
 from casting_inspect.training.run_folder import RunFolder
+from casting_inspect.training.tensorboard import EventLogger
 
 
 def build_data(config: DictConfig) -> CastingDataModule:
@@ -192,13 +192,9 @@ def build_trainer(
     )
 
 
-def build_logger(config: DictConfig, folder: RunFolder) -> TensorBoardLogger | bool:
-    """Return TensorBoard's logger, its events in the run's ``tensorboard`` folder, or False."""
-    if config.logger.name != "tensorboard":
-        return False
-    return TensorBoardLogger(
-        save_dir=folder.tensorboard, name="", version="", default_hp_metric=False
-    )
+def build_logger(config: DictConfig, folder: RunFolder) -> EventLogger | bool:
+    """Return TensorBoard's logger, its events in the run folder, or False."""
+    return EventLogger(folder.root) if config.logger.name == "tensorboard" else False
 
 
 def feature_root(config: DictConfig) -> Path:

@@ -42,12 +42,13 @@ class History(Callback):
         """Add this epoch's rows, epochs counted from 1."""
         assert isinstance(pl_module, CastingClassifier)
         values = {key: float(value) for key, value in pl_module.train_metrics.figures().items()}
-        pl_module.log_dict({f"train/{key}": value for key, value in values.items()})
+        by_epoch = {f"train/{key}": value for key, value in values.items()}
+        pl_module.log_dict(by_epoch, logger=False)
         rates = {
             str(group.get("name", number)): float(group["lr"])
             for number, group in enumerate(trainer.optimizers[0].param_groups)
         }
-        pl_module.log_dict({f"learning_rate/{name}": rate for name, rate in rates.items()})
+        by_epoch |= {f"learning_rate/{name}": rate for name, rate in rates.items()}
         self._add(trainer.current_epoch, "train", {**values, "lr": max(rates.values())})
         for split in pl_module.evaluated:
             logged = trainer.callback_metrics
@@ -55,6 +56,10 @@ class History(Callback):
             found = {key: float(logged[f"{split}/{key}"]) for key in shown}
             if found:
                 self._add(trainer.current_epoch, split, found)
+                by_epoch |= {f"{split}/{key}": value for key, value in found.items()}
+        for logger in trainer.loggers:
+            # by epoch, as the table and the figures, where Lightning would count steps
+            logger.log_metrics(by_epoch, step=trainer.current_epoch + 1)
         self._write()
 
     def _add(self, epoch: int, split: str, values: Mapping[str, float]) -> None:

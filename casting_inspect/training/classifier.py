@@ -143,10 +143,11 @@ class CastingClassifier(L.LightningModule):
         self._evaluation(dataloader_idx).update(loss, logits, batch["label"])
 
     def on_validation_epoch_end(self) -> None:
-        """Log each evaluated split's figures, such as ``val/loss``."""
+        """Make each evaluated split's figures known to callbacks, such as ``val/loss``."""
         for position, name in enumerate(self.evaluated):
             values = self._evaluation(position).figures()
-            self.log_dict({f"{name}/{key}": value for key, value in values.items()})
+            named = {f"{name}/{key}": value for key, value in values.items()}
+            self.log_dict(named, logger=False)  # the history hands them on, by epoch
 
     def _evaluation(self, position: int) -> EpochMetrics:
         metrics = self.evaluation_metrics[position]

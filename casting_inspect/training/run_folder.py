@@ -75,11 +75,6 @@ class RunFolder:
         """Commit, versions, hardware, seeds, digests, durations, command line."""
         return self.root / "run.json"
 
-    @property
-    def tensorboard(self) -> Path:
-        """The folder of TensorBoard's event files."""
-        return self.root / "tensorboard"
-
 
 class RunRecord:
     """What ``run.json`` holds; written at the start, after each stage and at the end.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import OmegaConf
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
@@ -46,6 +48,16 @@ HPARAM_METRICS = (
 )
 
 
+class EventLogger(TensorBoardLogger):
+    """Writes events into the run folder itself, so that TensorBoard names runs as they are."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(save_dir=folder, name="", version="", default_hp_metric=False)
+
+    def save(self) -> None:
+        """Write no hparams.yaml: config.yaml holds more."""
+
+
 def log_start(
     writer: SummaryWriter, config: Mapping[str, Any], batch: Mapping[str, Tensor]
 ) -> None:
@@ -59,7 +71,8 @@ def log_start(
     text = OmegaConf.to_yaml(OmegaConf.create(dict(config)))
     indented = "\n".join(f"    {line}" for line in text.splitlines())
     writer.add_text("configuration", indented)
-    writer.add_image("batch_as_the_network_sees_it", framed_grid(batch["image"], batch["label"]))
+    grid = framed_grid(batch["image"], batch["label"])
+    writer.add_image("batch_as_the_network_sees_it/orange_is_defective_blue_is_normal", grid)
 
 
 def framed_grid(images: Tensor, labels: Tensor, columns: int = 8, limit: int = 32) -> Tensor:
