@@ -85,7 +85,7 @@ def test_all_well_is_exit_code_0(tmp_path: Path, capsys: pytest.CaptureFixture[s
     (folder,) = (tmp_path / "multirun").glob("*/*")
     assert [row["status"] for row in rows(folder)] == ["finished", "finished"]
     assert "overkill" in capsys.readouterr().out
-    assert run_command("train", lambda cfg: None, ["model=cnn", "-m"]) == 0
+    assert run_command("train", lambda _: None, ["model=cnn", "-m"]) == 0
     assert "overkill" not in capsys.readouterr().out
 
 
