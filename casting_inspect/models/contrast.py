@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-CENTRE_SHARES = (1 / 64, 1 / 32, 1 / 16)  # of the picture's side: centres of the three scales
+CENTRE_SHARES = (1 / 128, 3.5 / 128, 7 / 128)  # of the side: 1, 3 and 7 pixels at 128
 CONTRAST_SCALE = 0.1  # brings contrasts of castings to about the range of standardised grey
 
 
@@ -86,5 +86,5 @@ def window_matrix(length: int, size: int, like: Tensor) -> Tensor:
 
 
 def odd(length: float) -> int:
-    """Return the nearest odd whole number of at least 3."""
-    return max(3, 2 * int(length / 2) + 1)
+    """Return the odd whole number closest to a positive length, the larger of two."""
+    return 2 * int(length / 2) + 1

@@ -54,19 +54,19 @@ def convolution(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> nn
 
 
 def four_stages(inputs: int, width: int) -> nn.Sequential:
-    """Return four convolutional stages that halve the picture thrice: (N, 6 width, S/8, S/8).
+    """Return four convolutional stages that halve the picture thrice: (N, 4 width, S/8, S/8).
 
     Args:
         inputs: Channels of the picture or region.
-        width: Channels of the first stage; the later ones have 2, 4 and 6 times as many.
+        width: Channels of the first two stages; the others have twice and four times as many.
     """
     return nn.Sequential(
         convolution(inputs, width, size=5, stride=2),
+        convolution(width, width),
+        nn.MaxPool2d(2),
         convolution(width, 2 * width),
         nn.MaxPool2d(2),
         convolution(2 * width, 4 * width),
-        nn.MaxPool2d(2),
-        convolution(4 * width, 6 * width),
     )
 
 

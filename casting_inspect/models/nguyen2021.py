@@ -40,7 +40,7 @@ class Nguyen2021(nn.Module):
 
     Args:
         parts: Parts a side, P.
-        width: Channels of the first stage; the later ones have 2, 4 and 6 times as many.
+        width: Channels of the first two stages; the others have twice and four times as many.
         place_size: Length of the learned vector of a place.
         dropout: Share of a part's values dropped while training, 0 to below 1.
     """
@@ -52,7 +52,7 @@ class Nguyen2021(nn.Module):
         self.parts = parts
         self.features = four_stages(DESCRIBED, width)
         self.places = nn.Parameter(torch.randn(parts * parts, place_size) * 0.1)
-        self.judge = judge(12 * width + place_size, dropout, parts * parts)
+        self.judge = judge(8 * width + place_size, dropout, parts * parts)
         self.to(memory_format=torch.channels_last)  # a third to a half quicker on CPUs
 
     def cut(self, values: Tensor) -> Tensor:

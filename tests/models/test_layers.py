@@ -27,7 +27,7 @@ def test_grey_is_the_mean_of_the_channels() -> None:
 
 
 def test_four_stages_halve_thrice() -> None:
-    assert four_stages(2, 4)(torch.rand(1, 2, 64, 64)).shape == (1, 24, 8, 8)
+    assert four_stages(2, 4)(torch.rand(1, 2, 64, 64)).shape == (1, 16, 8, 8)
 
 
 def test_peak_and_mean() -> None:
