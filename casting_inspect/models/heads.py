@@ -16,7 +16,12 @@ def initialise_linear(layer: nn.Linear) -> None:
 
 
 class PooledHead(nn.Module):
-    """Dropout and one linear layer on the mean over all places of the feature grid.
+    """Dropout and one linear layer on the standardised mean over all places of the feature grid.
+
+    VGG's pooled features differ between pictures by a few hundredths only, around means that are
+    several times larger, and a linear layer on them as they are learns for hundreds of epochs.
+    Batch normalisation without learned scale before it is the usual remedy for linear layers on
+    frozen features (He et al. 2022, "Masked autoencoders are scalable vision learners", A.1).
 
     Args:
         channels: Length C of a feature vector.
@@ -25,13 +30,22 @@ class PooledHead(nn.Module):
 
     def __init__(self, channels: int, dropout: float) -> None:
         super().__init__()
+        self.standardise = nn.BatchNorm1d(channels, affine=False)
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(channels, CLASSES)
         initialise_linear(self.linear)
 
     def forward(self, pooled: Tensor) -> Tensor:
         """Map pooled features (N, C) to logits (N, 2)."""
-        logits: Tensor = self.linear(self.dropout(pooled))
+        if self.training and len(pooled) == 1:
+            # one picture has no deviation: an epoch's last batch takes what is known so far
+            batch = self.standardise
+            standard = nn.functional.batch_norm(
+                pooled, batch.running_mean, batch.running_var, eps=batch.eps
+            )
+        else:
+            standard = self.standardise(pooled)
+        logits: Tensor = self.linear(self.dropout(standard))
         return logits
 
 
