@@ -225,9 +225,11 @@ def test_mistakes_are_one_line(options: dict[str, object], message: str) -> None
 @needs_standin
 def test_standin_weights(images: Tensor) -> None:
     network = Vgg19(head="gap", weights=str(STANDIN)).eval()
-    twin = torchvision.models.vgg19(weights=None, init_weights=False).features.eval()
+    with torch.device("meta"):
+        twin = torchvision.models.vgg19(weights=None, init_weights=False).features.eval()
     stored = torch.load(STANDIN, weights_only=True)
-    twin.load_state_dict({k.removeprefix("features."): v.float() for k, v in stored.items()})
+    floats = {name.removeprefix("features."): value.float() for name, value in stored.items()}
+    twin.load_state_dict(floats, assign=True)
     with torch.no_grad():
         expected = twin(by_hand(images)).mean(dim=(2, 3))
         torch.testing.assert_close(network.backbone_features(images), expected)
