@@ -184,7 +184,7 @@ def _fit(
         precision="32-true" if choices.cached else choices.precision,
     )
     classifier.train()  # as Lightning expects it; each epoch then says what is frozen
-    with record.timed("fit"):
+    with record.timed("fit"), loaders.threads_for_fit():
         trainer.fit(
             classifier,
             loaders.train(),

@@ -227,6 +227,10 @@ class CachedFeatures:
                 images = images.to(self.device, memory_format=torch.channels_last)
                 yield keys[start : start + batch], images
 
+    def rows_are_vectors(self) -> bool:
+        """Say whether a cached row is a vector and no grid; some rows must have been computed."""
+        return len(self.store.row_shape()) == 1
+
     def loader(self, split: str, batch_size: int, *, shuffle: bool, seed: int) -> FeatureLoader:
         """Return a loader over a split whose rows have been computed."""
         rows, keys = self.rows_and_keys(split)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +82,17 @@ class Loaders:
             return self.data.train_dataloader()
         batch = self.config.finetune.cached_batch_size
         return self.features.loader("train", batch, shuffle=True, seed=self.config.seed)
+
+    @contextlib.contextmanager
+    def threads_for_fit(self) -> Iterator[None]:
+        """Use one thread where a step on cached vectors is shorter than waking a second one."""
+        threads = torch.get_num_threads()
+        if self.features is not None and self.features.rows_are_vectors():
+            torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
 
     def plain(self, split: str) -> Any:
         """Return a loader over a split in order, nothing augmented."""
