@@ -55,6 +55,6 @@ def replace_json(path: Path, value: Any) -> None:
 
 
 def cache_root() -> Path:
-    """Return the folder for caches: ``$CASTING_INSPECT_CACHE``, else ``~/.cache/casting_inspect``."""
+    """Return the caches' folder: ``$CASTING_INSPECT_CACHE`` or ``~/.cache/casting_inspect``."""
     configured = os.environ.get("CASTING_INSPECT_CACHE")
     return Path(configured) if configured else Path.home() / ".cache" / "casting_inspect"

@@ -18,8 +18,8 @@ import pytest
 import torch
 from PIL import Image
 
-from casting_inspect.data.manifest import write_manifest
 from casting_inspect.data.intake import prepare
+from casting_inspect.data.manifest import write_manifest
 from casting_inspect.data.module import CastingDataModule, limited
 from casting_inspect.data.splits import assign_splits
 from casting_inspect.errors import UserError

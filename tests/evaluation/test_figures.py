@@ -41,9 +41,7 @@ def scores(files: int = 200, folds: int = 1, distance: float = 1.0) -> pd.DataFr
 
 
 def history(epochs: int, splits: tuple[str, ...]) -> pd.DataFrame:
-    rows = [
-        (at, split, 1 / at, 1 - 0.5 / at) for split in splits for at in range(1, epochs + 1)
-    ]
+    rows = [(at, split, 1 / at, 1 - 0.5 / at) for split in splits for at in range(1, epochs + 1)]
     return pd.DataFrame(rows, columns=["epoch", "split", "loss", "accuracy"])
 
 
