@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from casting_inspect.models.layers import (
     DESCRIBED,
+    MOST_DROPPED,
+    check_range,
     described,
     four_stages,
     grey,
@@ -25,10 +27,15 @@ class SmallCnn(nn.Module):
     Args:
         width: Channels of the first two stages; the others have twice and four times as many.
         dropout: Share of the pooled values dropped while training, 0 to below 1.
+
+    Raises:
+        UserError: If a value is out of its range.
     """
 
     def __init__(self, *, width: int = 16, dropout: float = 0.2) -> None:
         super().__init__()
+        check_range("width", width, 1, 512)
+        check_range("dropout", dropout, 0, MOST_DROPPED)
         self.features = four_stages(DESCRIBED, width)
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(8 * width, 2)

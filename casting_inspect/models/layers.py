@@ -7,12 +7,24 @@ import math
 import torch
 from torch import Tensor, nn
 
+from casting_inspect.errors import UserError
 from casting_inspect.models.contrast import CONTRAST_SCALE, contrasts
 
+MOST_DROPPED = 0.999  # share of values: dropping all of them is a mistake
 DESCRIBED = 7  # channels of a described picture: grey and six contrasts
 
 GREY_MEAN = 0.5
 GREY_STD = 0.25
+
+
+def check_range(keyword: str, value: float, low: float, high: float) -> None:
+    """Check that a constructor's keyword lies in low..high, both included.
+
+    Raises:
+        UserError: If it does not.
+    """
+    if not low <= value <= high:
+        raise UserError(f"model.{keyword}={value}: give a number from {low} to {high}.")
 
 
 def grey(images: Tensor) -> Tensor:
@@ -77,7 +89,6 @@ def judge(inputs: int, dropout: float, regions: int) -> nn.Sequential:
     :func:`any_defective` starts at even odds.
     """
     last = nn.Linear(64, 1)
-    nn.init.normal_(last.weight, 0.0, 0.01)
     nn.init.constant_(last.bias, -math.log(regions))
     return nn.Sequential(nn.Dropout(dropout), nn.Linear(inputs, 64), nn.ReLU(inplace=True), last)
 

@@ -6,10 +6,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from casting_inspect.errors import UserError
 from casting_inspect.models.contrast import CENTRE_SHARES, centre_contrast, odd
 from casting_inspect.models.layers import (
     DESCRIBED,
+    MOST_DROPPED,
     any_defective,
+    check_range,
     described,
     four_stages,
     grey,
@@ -36,16 +39,25 @@ class Lin2018(nn.Module):
     own resolution.
 
     Args:
-        regions: Suspicious regions that are looked at in each picture.
-        crop: Side of a region in pixels, even.
+        regions: Suspicious regions that are looked at in each picture, 1 to 64.
+        crop: Side of a region in pixels, even, 8 to 128.
         width: Channels of the first two stages; the others have twice and four times as many.
         dropout: Share of a region's values dropped while training, 0 to below 1.
+
+    Raises:
+        UserError: If a value is out of its range.
     """
 
     def __init__(
         self, *, regions: int = 16, crop: int = 32, width: int = 16, dropout: float = 0.2
     ) -> None:
         super().__init__()
+        check_range("regions", regions, 1, 64)  # a picture of 64 x 64 has 64 cells
+        check_range("crop", crop, 8, 128)
+        if crop % 2:
+            raise UserError(f"model.crop={crop}: give an even number of pixels.")
+        check_range("width", width, 1, 512)
+        check_range("dropout", dropout, 0, MOST_DROPPED)
         self.regions = regions
         self.crop = crop
         self.features = four_stages(DESCRIBED, width)

@@ -8,7 +8,9 @@ from torch.nn import functional as F
 
 from casting_inspect.models.layers import (
     DESCRIBED,
+    MOST_DROPPED,
     any_defective,
+    check_range,
     described,
     four_stages,
     grey,
@@ -39,16 +41,23 @@ class Nguyen2021(nn.Module):
     is filled up by repeating the last row and column.
 
     Args:
-        parts: Parts a side, P.
+        parts: Parts a side, P, 1 to 8.
         width: Channels of the first two stages; the others have twice and four times as many.
         place_size: Length of the learned vector of a place.
         dropout: Share of a part's values dropped while training, 0 to below 1.
+
+    Raises:
+        UserError: If a value is out of its range.
     """
 
     def __init__(
         self, *, parts: int = 4, width: int = 16, place_size: int = 16, dropout: float = 0.2
     ) -> None:
         super().__init__()
+        check_range("parts", parts, 1, 8)  # a part has at least 8 x 8 pixels
+        check_range("place_size", place_size, 1, 512)
+        check_range("width", width, 1, 512)
+        check_range("dropout", dropout, 0, MOST_DROPPED)
         self.parts = parts
         self.features = four_stages(DESCRIBED, width)
         self.places = nn.Parameter(torch.randn(parts * parts, place_size) * 0.1)

@@ -8,7 +8,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
+from casting_inspect.errors import UserError
+from casting_inspect.models.cnn import SmallCnn
 from casting_inspect.models.layers import (
     any_defective,
     four_stages,
@@ -17,6 +20,8 @@ from casting_inspect.models.layers import (
     logits_from_evidence,
     peak_and_mean,
 )
+from casting_inspect.models.lin2018 import Lin2018
+from casting_inspect.models.nguyen2021 import Nguyen2021
 
 
 def test_grey_is_the_mean_of_the_channels() -> None:
@@ -53,3 +58,29 @@ def test_judged_regions_start_at_even_odds_together() -> None:
     torch.manual_seed(0)
     judged = judge(10, 0.0, 16)(torch.randn(5 * 16, 10)).reshape(5, 16)
     assert any_defective(judged).abs().max() < 0.3
+
+
+@pytest.mark.parametrize(
+    ("network", "keywords"),
+    [
+        (SmallCnn, {"width": 0}),
+        (SmallCnn, {"dropout": 1.0}),
+        (Lin2018, {"regions": 65}),
+        (Lin2018, {"crop": 31}),
+        (Nguyen2021, {"parts": 9}),
+        (Nguyen2021, {"place_size": 0}),
+    ],
+)
+def test_values_out_of_range_are_named(
+    network: type[nn.Module], keywords: dict[str, float]
+) -> None:
+    name, value = next(iter(keywords.items()))
+    with pytest.raises(UserError, match=rf"model\.{name}={value}: give a"):
+        network(**keywords)
+
+
+def test_extremes_run_on_the_smallest_picture() -> None:
+    images = torch.rand(1, 3, 64, 64)
+    assert Lin2018(width=2, regions=64, crop=8).eval()(images).shape == (1, 2)
+    assert Lin2018(width=2, regions=1, crop=128).eval()(images).shape == (1, 2)
+    assert Nguyen2021(width=2, parts=8).eval()(images).shape == (1, 2)
