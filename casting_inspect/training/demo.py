@@ -43,7 +43,7 @@ def run_demo(out: Path, weights: str) -> Path:
     else:
         console.print(NO_WEIGHTS.format(reason=reason.upper()), style="bold")
         run = fresh(out / "cnn")
-        train(console, run, "model=cnn")
+        train(console, run, "model=cnn", "finetune.head_lr=2e-3", "trainer.max_epochs=25")
         few_steps = ("model.weights=none", "trainer=smoke", "trainer.evaluate=false")
         train(console, fresh(out / "vgg19_few_steps"), "model=vgg19", *few_steps)
     conclude(console, run)
