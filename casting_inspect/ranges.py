@@ -96,11 +96,15 @@ def _is_count_or_auto(value: Any, low: int) -> bool:
 
 
 WINDOW = rule("auto or [low,high] with low below high", _is_window)
+def _is_one_number(value: Any) -> bool:
+    return isinstance(value, ListConfig) and len(value) == 1 and isinstance(value[0], int)
+
+
 WORKERS = rule("0 or more, or auto", lambda value: _is_count_or_auto(value, 0))
 LIMIT = rule("a whole number of steps, a share from 0.0 to 1.0, or null", _is_limit)
 DEVICES = rule(
-    "1 or more, a list of device numbers, or auto",
-    lambda value: isinstance(value, ListConfig) or _is_count_or_auto(value, 1),
+    "1, or [NUMBER] for one of several devices",
+    lambda value: value == 1 if isinstance(value, int) else _is_one_number(value),
 )
 CLASS_WEIGHTS = rule("false or balanced", lambda value: value is False or value == "balanced")
 DETERMINISTIC = rule("true, false or warn", lambda v: isinstance(v, bool) or v == "warn")

@@ -35,10 +35,21 @@ def write_evidence(
     trainer: L.Trainer,
     *,
     best_epoch: int,
+    sees_augmented: bool,
 ) -> dict[str, Any]:
     """Write predictions, metrics, curves and TensorBoard panels, and print the table.
 
     Everything after ``predictions.csv`` is computed from that file, not from memory.
+
+    Args:
+        config: The composed configuration.
+        plain: The same as plain data.
+        folder: The run folder.
+        predictions: The predictions table.
+        data: The run's pictures.
+        trainer: The trainer after the fit, for its loggers.
+        best_epoch: The epoch that the scores come from, counted from 1.
+        sees_augmented: Whether the network was trained on augmented pictures.
 
     Returns:
         What ``metrics.json`` holds.
@@ -52,7 +63,8 @@ def write_evidence(
     save_figure(curves_figure(history, note=note), folder.root / "curves.png")
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
-            write_tensorboard(logger.experiment, plain, table, metrics, data, best_epoch)
+            sample = training_sample(data, augmented=sees_augmented)
+            write_tensorboard(logger.experiment, plain, table, metrics, sample, best_epoch)
             logger.finalize("success")
     print_metrics(metrics, note=split_note(config.data.split))
     return metrics
@@ -86,11 +98,11 @@ def write_tensorboard(
     plain: Mapping[str, Any],
     table: pd.DataFrame,
     metrics: Mapping[str, Any],
-    data: CastingDataModule,
+    sample: Mapping[str, torch.Tensor],
     best_epoch: int,
 ) -> None:
     """Log what the run looks at, what it concluded, and the HPARAMS row."""
-    tensorboard.log_start(writer, plain, training_sample(data))
+    tensorboard.log_start(writer, plain, sample)
     for split in metrics:
         rows = table[table["split"] == split]
         tensorboard.log_split(writer, split, rows, metrics[split]["confusion"], best_epoch)
@@ -98,9 +110,11 @@ def write_tensorboard(
     writer.flush()
 
 
-def training_sample(data: CastingDataModule, count: int = 32) -> dict[str, torch.Tensor]:
-    """Return a batch of training pictures, augmented as in the first epoch, both classes mixed."""
+def training_sample(
+    data: CastingDataModule, *, augmented: bool, count: int = 32
+) -> dict[str, torch.Tensor]:
+    """Return training pictures as the network sees them: plain, or as in the first epoch."""
     rows = data.rows("train")
     chosen = np.random.default_rng(0).permutation(rows)[:count]
-    images = torch.stack([data.picture(int(row), 0) for row in chosen])
+    images = torch.stack([data.picture(int(row), 0 if augmented else None) for row in chosen])
     return {"image": images, "label": torch.from_numpy(data.labels[chosen])}

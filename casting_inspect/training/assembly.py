@@ -174,7 +174,7 @@ def build_trainer(
     has_bar = any(type(callback).__name__ == "InspectionProgress" for callback in callbacks)
     return L.Trainer(
         accelerator=accelerator,
-        devices=trainer.devices,
+        devices=plain(trainer.devices),
         precision=precision,  # type: ignore[arg-type]
         max_epochs=trainer.max_epochs,
         gradient_clip_val=trainer.gradient_clip_val,

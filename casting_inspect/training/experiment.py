@@ -118,7 +118,14 @@ def run_experiment(
     predictions = predictions_table(config, data, scores)
     with record.timed("evaluate"):
         metrics = write_evidence(
-            config, plain, folder, predictions, data, trainer, best_epoch=checkpoints.best_epoch
+            config,
+            plain,
+            folder,
+            predictions,
+            data,
+            trainer,
+            best_epoch=checkpoints.best_epoch + 1,
+            sees_augmented=not choices.cached or config.data.views > 0,
         )
     record.finish(**outcome)
     return metrics
@@ -130,7 +137,9 @@ def _describe(data: CastingDataModule, choices: Choices, config: DictConfig) -> 
         rows = data.rows(split)
         normal = int(data.labels[rows].sum())
         parts.append(f"{split} {len(rows)} ({len(rows) - normal} defective, {normal} normal)")
-    cached = " on cached features" if choices.cached else ""
+    views = config.data.views
+    shown = f"{views} augmented views" if views else "one plain view"
+    cached = f" on cached features, {shown} of each training picture" if choices.cached else ""
     return (
         f"pictures: {', '.join(parts)} from {data.root}\n"
         f"{config.model.name}: {choices.strategy}{cached}, {choices.accelerator}, "

@@ -2,8 +2,8 @@
 
     python experiments/table2/collect.py NAME=RUN_FOLDER ...
 
-Each run gives results/NAME/metrics.json as it is and results/NAME/run.json without paths and
-command line; the table is made anew from all that lies in results/.
+Each run gives results/NAME/metrics.json and history.csv as they are, and run.json without paths
+and command line; the table is made anew from all that lies in results/.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ def take(name: str, run: Path) -> None:
     record = json.loads((run / "run.json").read_text(encoding="utf-8"))
     if record["status"] != "finished":
         raise SystemExit(f"{run}: the run is not finished")
-    replace_bytes(RESULTS / name / "metrics.json", (run / "metrics.json").read_bytes())
+    for file in ("metrics.json", "history.csv"):
+        replace_bytes(RESULTS / name / file, (run / file).read_bytes())
     replace_json(RESULTS / name / "run.json", {key: record[key] for key in KEPT if key in record})
 
 
