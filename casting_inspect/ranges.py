@@ -96,6 +96,8 @@ def _is_count_or_auto(value: Any, low: int) -> bool:
 
 
 WINDOW = rule("auto or [low,high] with low below high", _is_window)
+
+
 def _is_one_number(value: Any) -> bool:
     return isinstance(value, ListConfig) and len(value) == 1 and isinstance(value[0], int)
 

@@ -27,7 +27,12 @@ from casting_inspect.training.checkpoints import (
 )
 from casting_inspect.training.classifier import CastingClassifier
 from casting_inspect.training.loaders import Choices, Loaders
-from casting_inspect.training.precision import autocast, resolve_accelerator, resolve_precision
+from casting_inspect.training.precision import (
+    autocast,
+    device_of,
+    resolve_accelerator,
+    resolve_precision,
+)
 from casting_inspect.training.run_folder import RunFolder, RunRecord, read_record, write_config
 from casting_inspect.training.strategy import resolve_strategy
 
@@ -77,7 +82,7 @@ def run_experiment(
         },
         weights=getattr(network, "weights_name", "none"),
         paths_taken={
-            "device": choices.accelerator,
+            "device": str(choices.device),
             "precision": choices.precision,
             "finetune": choices.strategy,
             "cached_features": choices.cached,
@@ -157,7 +162,8 @@ def _choose(config: DictConfig) -> tuple[Choices, torch.nn.Module]:
     network = assembly.build_model(config, channels_last=bool(channels_last))
     strategy = resolve_strategy(config.finetune.strategy, network)
     cached = strategy == "frozen" and config.finetune.cached and is_split(network)
-    choices = Choices(accelerator, precision, strategy, bool(cached), bool(channels_last))
+    device = device_of(accelerator, assembly.plain(config.trainer.devices))
+    choices = Choices(accelerator, device, precision, strategy, bool(cached), bool(channels_last))
     if config.trainer.compile:
         network.compile()
     return choices, network

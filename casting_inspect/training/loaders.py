@@ -15,7 +15,6 @@ from casting_inspect.data.module import CastingDataModule
 from casting_inspect.models.protocol import is_split
 from casting_inspect.training import assembly
 from casting_inspect.training.features import CachedFeatures
-from casting_inspect.training.precision import device_of
 from casting_inspect.training.run_folder import RunRecord
 
 
@@ -24,15 +23,11 @@ class Choices:
     """What was decided by looking at the machine and the network."""
 
     accelerator: str
+    device: torch.device
     precision: str
     strategy: str
     cached: bool
     channels_last: bool
-
-    @property
-    def device(self) -> torch.device:
-        """The device that the network runs on."""
-        return device_of(self.accelerator)
 
 
 class Loaders:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 
 import torch
 
@@ -27,9 +28,16 @@ def resolve_accelerator(accelerator: str) -> str:
     return accelerator
 
 
-def device_of(accelerator: str) -> torch.device:
-    """Return the torch device of a resolved accelerator."""
-    return torch.device({"gpu": "cuda"}.get(accelerator, accelerator))
+def device_of(accelerator: str, devices: int | Sequence[int] = 1) -> torch.device:
+    """Return the torch device of a resolved accelerator, the first one or the one named.
+
+    Args:
+        accelerator: ``cpu``, ``gpu`` or ``mps``.
+        devices: As ``trainer.devices``: 1, or a list with one device's number.
+    """
+    if accelerator == "gpu":
+        return torch.device("cuda", 0 if isinstance(devices, int) else devices[0])
+    return torch.device(accelerator)
 
 
 def resolve_precision(precision: str, accelerator: str) -> str:

@@ -14,6 +14,7 @@ from casting_inspect.training.features import CachedFeatures, store_name, view_k
 from casting_inspect.training.precision import (
     autocast,
     cpu_multiplies_bf16,
+    device_of,
     resolve_accelerator,
     resolve_precision,
 )
@@ -204,6 +205,12 @@ def test_precision_is_chosen_by_the_device(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda native=native, **_: native)
         assert resolve_precision("auto", "gpu") == expected
     assert resolve_precision("auto", "mps") == "32-true"
+
+
+def test_a_device_can_be_named() -> None:
+    assert device_of("cpu") == torch.device("cpu")
+    assert device_of("gpu") == torch.device("cuda", 0)
+    assert device_of("gpu", [3]) == torch.device("cuda", 3)
 
 
 def test_a_gpu_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
