@@ -90,18 +90,21 @@ def _sink(patch: Surface, mask: Floats, rng: np.random.Generator, defect: Defect
     extent = 2.0 * defect.size * patch.frame.radius if defect.kind == "blow_hole" else 8.0 * unit
     bowl = _blurred(mask, min(0.10 * extent, 5.0 * unit))
     lip = np.clip(_blurred(mask, 1.6 * unit) - mask, 0.0, 1.0)
-    dark = rng.uniform(0.65, 0.88)
+    # the smallest may be shallow; from 4 % of the diameter on none is
+    small = np.clip((0.04 - defect.size) / 0.015, 0.0, 1.0)
+    depth = 1.0 - small * rng.uniform(0.0, 0.6)
+    dark = depth * rng.uniform(0.65, 0.88)
     floor = np.clip(0.5 + 0.2 * _noise(rng, mask, 7.0 * unit), 0.0, 1.0) * bowl**4
     patch.grey *= 1.0 - np.float32(dark) * mask * (1.0 - 0.45 * floor)
-    patch.grey *= 1.0 + np.float32(rng.uniform(0.3, 0.9)) * lip
+    patch.grey *= 1.0 + np.float32(depth * rng.uniform(0.3, 0.9)) * lip
     patch.gloss *= 1.0 - 0.8 * mask
-    patch.relief -= np.float32(min(0.22 * extent, 7.0 * unit)) * bowl
+    patch.relief -= np.float32(depth * min(0.22 * extent, 7.0 * unit)) * bowl
 
 
 def _crack(patch: Surface, mask: Floats, rng: np.random.Generator) -> None:
     """Open a crack: a dark line with one bright side."""
     unit = patch.frame.side / 512.0
-    patch.grey *= 1.0 - np.float32(rng.uniform(0.7, 0.9)) * mask
+    patch.grey *= 1.0 - np.float32(rng.uniform(0.75, 0.92)) * mask
     patch.gloss *= 1.0 - 0.8 * mask
     patch.relief -= np.float32(2.2 * unit) * _blurred(mask, 0.9 * unit)
 
@@ -126,8 +129,8 @@ def _break_out(patch: Surface, mask: Floats, outline: Floats, rng: np.random.Gen
 def _squeeze_out(patch: Surface, mask: Floats, rng: np.random.Generator) -> None:
     """Let thin ragged metal stand over the edge: bright and dark, with a dark root."""
     unit = patch.frame.side / 512.0
-    mottled = 0.42 + 0.36 * _noise(rng, mask, 3.5 * unit) + 0.12 * _noise(rng, mask, 9.0 * unit)
-    metal = mottled.clip(0.06, 0.95)
+    mottled = 0.42 + 0.42 * _noise(rng, mask, 5.0 * unit) + 0.15 * _noise(rng, mask, 9.0 * unit)
+    metal = mottled.clip(0.03, 1.1)
     root = np.clip(1.0 - 2.0 * np.abs(patch.cover - 0.5), 0.0, 1.0)
     root = np.clip(2.0 * _blurred(root, 1.0 * unit), 0.0, 1.0)
     metal *= 1.0 - 0.7 * root

@@ -178,8 +178,8 @@ def draw_exposure(config: SyntheticConfig, part: int, photograph: int) -> Exposu
         shadow_softness=rng.uniform(0.008, 0.03),
         gain=rng.uniform(0.90, 1.28),
         gamma=rng.uniform(0.85, 1.15),
-        blur=rng.uniform(1.2, 3.2),
-        noise=rng.uniform(0.8, 2.6),
+        blur=rng.uniform(1.0, 2.5),
+        noise=rng.uniform(0.8, 2.2),
     )
 
 

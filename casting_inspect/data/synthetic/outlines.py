@@ -14,7 +14,7 @@ Points = NDArray[np.float64]
 
 _LARGEST_PINHOLE: Final = 0.024
 _DEEPEST_CHIP: Final = 0.12
-_FARTHEST_FLASH: Final = 0.055
+_FARTHEST_FLASH: Final = 0.062
 
 
 def defect_outlines(defect: Defect) -> list[Points]:
@@ -94,7 +94,7 @@ def _scratch(rng: np.random.Generator, extent: float) -> Points:
     along = np.linspace(-0.5, 0.5, count)
     bend = 0.05 * _ragged(rng, count, 4) + 0.025 * _ragged(rng, count, 10)
     bend -= np.linspace(bend[0], bend[-1], count)
-    width = (0.010 + 0.02 * extent) * rng.uniform(0.8, 1.25)
+    width = (0.013 + 0.03 * extent) * rng.uniform(0.8, 1.25)
     half = 0.5 * width * np.sqrt(np.clip(1.0 - (2.0 * along) ** 2, 0.02, 1.0))
     upper = np.stack([along * extent, bend * extent + half], axis=1)
     lower = np.stack([along * extent, bend * extent - half], axis=1)
@@ -108,7 +108,7 @@ def _chip(rng: np.random.Generator, extent: float) -> Points:
     half = math.asin(extent / 2.0)
     count = 25
     way = np.linspace(-1.0, 1.0, count)
-    depth = min(_DEEPEST_CHIP, rng.uniform(0.4, 0.62) * extent)
+    depth = min(_DEEPEST_CHIP, rng.uniform(0.45, 0.7) * extent)
     bite = np.clip(1.0 - np.abs(way) ** rng.uniform(1.5, 3.0), 0.0, 1.0)
     bite *= 1.0 + 0.28 * _ragged(rng, count, 9)
     inner = np.clip(1.0 - depth * bite, 0.0, 1.0)
@@ -121,7 +121,7 @@ def _flash(rng: np.random.Generator, extent: float) -> Points:
     half = math.asin(extent / 2.0)
     count = 41
     way = np.linspace(-1.0, 1.0, count)
-    height = float(np.clip(rng.uniform(0.3, 0.5) * extent, 0.02, _FARTHEST_FLASH))
+    height = float(np.clip(rng.uniform(0.45, 0.65) * extent, 0.026, _FARTHEST_FLASH))
     fringe = (1.0 - way**4) * (0.6 + 0.4 * _ragged(rng, count, 7 + round(extent * 30.0)))
     return _arc_pair(half * way, 1.0 - 0.012 * (1.0 - way**2), 1.0 + height * fringe)
 

@@ -237,7 +237,7 @@ def _add_specks(surface: Surface, rng: np.random.Generator) -> None:
         x, y = _place(rng, 0.25, 0.99)
         rows, columns = patch_of(surface.frame, x, y, 3.0 * extent)
         px, py = patch_coordinates(surface.frame, rows, columns, x, y)
-        depth = rng.choice((-1.0, 1.0)) * rng.uniform(0.08, 0.30)
+        depth = rng.choice((-1.0, 1.0)) * rng.uniform(0.06, 0.22)
         speck = np.float32(depth) * np.exp(-(px * px + py * py) / np.float32(extent * extent))
         surface.grey[rows, columns] *= 1.0 + speck.astype(np.float32)
 
