@@ -111,7 +111,8 @@ def _chip(rng: np.random.Generator, extent: float) -> Points:
     depth = min(_DEEPEST_CHIP, rng.uniform(0.45, 0.7) * extent)
     bite = np.clip(1.0 - np.abs(way) ** rng.uniform(1.5, 3.0), 0.0, 1.0)
     bite *= 1.0 + 0.28 * _ragged(rng, count, 9)
-    inner = np.clip(1.0 - depth * bite, 0.0, 1.0)
+    # never deeper than wide: the chord is the extent
+    inner = 1.0 - np.clip(depth * bite, 0.0, 0.65 * extent)
     beyond = min(0.03, 0.25 * extent) * (1.0 - way**2)
     return _arc_pair(half * way, inner, 1.0 + beyond)
 
