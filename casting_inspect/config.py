@@ -47,7 +47,7 @@ def run_command(name: str, job: Job, argv: Sequence[str] | None = None) -> int:
 
     Returns:
         0; 1 after an error of ours or a failed run of several; 2 after a user's mistake; 130
-        after Ctrl-C.
+        after Ctrl-C; 143 after SIGTERM.
     """
     typed = list(sys.argv[1:] if argv is None else argv)
     return guarded(name, lambda: _run(name, job, typed))
@@ -70,6 +70,9 @@ def guarded(name: str, action: Callable[[], int]) -> int:
         if isinstance(leaving.__context__, KeyboardInterrupt):  # Lightning's way of stopping
             _complain(name, "stopped by Ctrl-C.")
             return 130
+        if type(leaving).__name__ == "SIGTERMException":  # Lightning's; it brings no exit code
+            _complain(name, "stopped by SIGTERM; resume=RUN_DIR goes on.")
+            return 143
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except Exception:
         traceback.print_exc()

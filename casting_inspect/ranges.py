@@ -106,12 +106,15 @@ WORKERS = rule("0 or more, or auto", lambda value: _is_count_or_auto(value, 0))
 LIMIT = rule("a whole number of steps, a share from 0.0 to 1.0, or null", _is_limit)
 DEVICES = rule(
     "1, or [NUMBER] for one of several devices",
-    lambda value: value == 1 if isinstance(value, int) else _is_one_number(value),
+    lambda value: _is_one_number(value) or (type(value) is int and value == 1),
 )
 CLASS_WEIGHTS = rule("false or balanced", lambda value: value is False or value == "balanced")
 DETERMINISTIC = rule("true, false or warn", lambda v: isinstance(v, bool) or v == "warn")
 CHANNELS_LAST = rule("true, false or auto", lambda v: isinstance(v, bool) or v == "auto")
-CROP = rule("even, 16 or more", lambda value: value >= 16 and value % 2 == 0)
+CROP = rule("even, from 8 to 128", lambda value: 8 <= value <= 128 and value % 2 == 0)
+BETAS = rule(
+    "two numbers from 0 to below 1", lambda v: len(v) == 2 and all(0 <= each < 1 for each in v)
+)
 NAME = rule(
     "made of letters, digits, '.', '_' and '-' (it becomes part of a folder's name)",
     lambda value: re.fullmatch(r"[A-Za-z0-9._-]*[A-Za-z0-9_-]", value) is not None,

@@ -51,8 +51,13 @@ def resume(typed: Sequence[str]) -> int:
     given = overrides.parsed(overrides.prepared("train", typed, multirun=False))
     folder = Path(str(next(o.value() for o in given if o.key_or_group == "resume")))
     config = read_config(folder)
+    # what the folder says of itself is not trusted; what is typed now is
+    allowed: list[Any] = [o.value() for o in given if o.key_or_group == "allow_targets"]
+    config.allow_targets = [str(target) for targets in allowed for target in targets]
     own = set(_command_of(folder))
     for override, word in zip(given, typed, strict=False):
+        if override.key_or_group == "allow_targets":
+            continue
         if word not in own and not _is_own(override, config, folder):
             raise UserError(
                 f"resume={folder} with '{word}': a run goes on with its own configuration. "

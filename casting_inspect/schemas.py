@@ -9,6 +9,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
 from casting_inspect.ranges import (
+    BETAS,
     CHANNELS_LAST,
     CLASS_WEIGHTS,
     CROP,
@@ -24,6 +25,9 @@ from casting_inspect.ranges import (
     one_of,
     text,
 )
+
+# the validation part alone may choose; the test part is never among these
+MONITORS = ("val/loss", "val/accuracy", "val/escape_rate", "val/overkill_rate", "val/auroc")
 
 
 @dataclass
@@ -108,15 +112,15 @@ class SmallCnnSchema(ModelSchema):
     """The small plain network."""
 
     image_size: int = field(default=MISSING, metadata=at_least(64))
-    width: int = field(default=MISSING, metadata=at_least(1))
-    dropout: float = field(default=MISSING, metadata=between(0, 1, below=True))
+    width: int = field(default=MISSING, metadata=between(1, 512))
+    dropout: float = field(default=MISSING, metadata=between(0, 0.9))
 
 
 @dataclass
 class Lin2018Schema(SmallCnnSchema):
     """Regions that stand out."""
 
-    regions: int = field(default=MISSING, metadata=at_least(1))
+    regions: int = field(default=MISSING, metadata=between(1, 64))
     crop: int = field(default=MISSING, metadata=CROP)
 
 
@@ -124,8 +128,8 @@ class Lin2018Schema(SmallCnnSchema):
 class Nguyen2021Schema(SmallCnnSchema):
     """Parts of the picture."""
 
-    parts: int = field(default=MISSING, metadata=at_least(1))
-    place_size: int = field(default=MISSING, metadata=at_least(1))
+    parts: int = field(default=MISSING, metadata=between(1, 8))
+    place_size: int = field(default=MISSING, metadata=between(1, 512))
 
 
 @dataclass
@@ -139,6 +143,25 @@ class FinetuneSchema:
     cached: bool = MISSING
     cached_batch_size: int = field(default=MISSING, metadata=at_least(1))
     class_weights: Any = field(default=MISSING, metadata=CLASS_WEIGHTS)
+
+
+@dataclass
+class AdamWSchema:
+    """AdamW; the learning rates are finetune's."""
+
+    _target_: str = field(default=MISSING, metadata=one_of("torch.optim.AdamW"))
+    weight_decay: float = field(default=MISSING, metadata=at_least(0))
+    betas: list[float] = field(default=MISSING, metadata=BETAS)
+
+
+@dataclass
+class SgdSchema:
+    """SGD; the learning rates are finetune's."""
+
+    _target_: str = field(default=MISSING, metadata=one_of("torch.optim.SGD"))
+    momentum: float = field(default=MISSING, metadata=between(0, 1, below=True))
+    nesterov: bool = MISSING
+    weight_decay: float = field(default=MISSING, metadata=at_least(0))
 
 
 @dataclass
@@ -173,9 +196,9 @@ class TrainerSchema:
 class EarlyStoppingSchema:
     """When to stop."""
 
-    monitor: str = field(default=MISSING, metadata=text())
+    monitor: str = field(default=MISSING, metadata=one_of(*MONITORS))
     mode: str = field(default=MISSING, metadata=one_of("min", "max"))
-    patience: int = field(default=MISSING, metadata=at_least(0))
+    patience: int = field(default=MISSING, metadata=at_least(1))
     min_delta: float = field(default=MISSING, metadata=at_least(0))
 
 
@@ -183,7 +206,7 @@ class EarlyStoppingSchema:
 class CheckpointSchema:
     """Which epoch is the best."""
 
-    monitor: str = field(default=MISSING, metadata=text())
+    monitor: str = field(default=MISSING, metadata=one_of(*MONITORS))
     mode: str = field(default=MISSING, metadata=one_of("min", "max"))
 
 
@@ -310,5 +333,7 @@ def register() -> None:
         "cnn": SmallCnnSchema,
         "custom": OwnModelSchema,
     }
+    store.store(group="schema/optimizer", name="adamw", node=AdamWSchema)
+    store.store(group="schema/optimizer", name="sgd", node=SgdSchema)
     for name, schema in models.items():
         store.store(group="schema/model", name=name, node=schema)

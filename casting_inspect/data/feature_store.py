@@ -24,9 +24,9 @@ class FeatureStore:
     """Rows of one shape, addressed by key, kept in memory-mapped shards.
 
     A shard is ``<id>.npy`` (float16, rows first) and ``<id>.json`` (its keys and checksum), each
-    renamed into place when complete, the list of keys last: what a killed run leaves behind is
-    either a whole shard or nothing. A shard whose size or checksum is wrong is dropped, and its
-    rows are computed again.
+    renamed into place when complete, the list of keys last: a shard counts when both are there and
+    agree. Everything else, what a killed run left or a disk damaged, is passed over, removed by the
+    next one that holds the lock, and computed again.
 
     Args:
         folder: The store's own folder; one folder holds one kind of row.
@@ -61,21 +61,33 @@ class FeatureStore:
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         return FileLock(self.folder.with_name(self.folder.name + ".lock"))
 
-    def load(self) -> None:
-        """Read which rows are there; broken shards are removed."""
-        for index in sorted(self.folder.glob("*.json")):
+    def load(self, *, mend: bool = False) -> None:
+        """Read which rows are there.
+
+        Args:
+            mend: Remove what belongs to no whole shard; only while the lock is held, for another
+                run may be in the middle of writing.
+        """
+        if not self.folder.exists():
+            return
+        for index in sorted(self.folder.glob("[!.]*.json")):
             if index.stem in self._shards:
                 continue
             rows = _read_shard(index)
             if rows is None:
-                index.unlink(missing_ok=True)
-                index.with_suffix(".npy").unlink(missing_ok=True)
                 continue
             keys, mapped = rows
             self._shards[index.stem] = mapped
             self._places.update((key, (index.stem, row)) for row, key in enumerate(keys))
-        if self.folder.exists():
-            (self.folder / "last_used").touch()
+        (self.folder / "last_used").touch()
+        if mend:
+            self._remove_remains()
+
+    def _remove_remains(self) -> None:
+        for path in self.folder.iterdir():
+            if path.name != "last_used" and path.stem not in self._shards:
+                with contextlib.suppress(OSError):
+                    path.unlink()
 
     def missing(self, keys: Sequence[str]) -> list[str]:
         """Return the keys that have no row yet, each once, in their order."""
@@ -154,7 +166,11 @@ def _read_shard(index: Path) -> tuple[list[str], np.ndarray] | None:
 
 def folder_size(folder: Path) -> int:
     """Return the bytes that the files below a folder take."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # renamed by another run meanwhile
+            total += path.stat().st_size if path.is_file() else 0
+    return total
 
 
 def make_room(root: Path, keep: Path, needed: int, max_gb: float) -> list[Path]:
@@ -189,7 +205,8 @@ def make_room(root: Path, keep: Path, needed: int, max_gb: float) -> list[Path]:
             break
         lock = FileLock(store.with_name(store.name + ".lock"))
         with contextlib.suppress(Timeout, OSError), lock.acquire(timeout=0):
-            shutil.rmtree(store)
+            # renamed first: where a run still maps it (Windows), that fails and nothing is lost
+            shutil.rmtree(store.rename(store.with_name(f".{store.name}.removed")))
             del sizes[store]
             removed.append(store)
     return removed

@@ -134,7 +134,8 @@ class Vgg19(nn.Module):
         """
         grid: Tensor = self.features((images - self.mean) / self.std)
         if self.head_name == "gap":
-            return pooled(grid)
+            # rounded as a stored grid is: pooled now or from the store, the bits are the same
+            return pooled(grid if self.training else grid.half())
         if self.head_name == "attention":
             return grid
         values = torch.flatten(self.avgpool(grid), 1)
@@ -187,7 +188,7 @@ class Vgg19(nn.Module):
 
 def pooled(grid: Tensor) -> Tensor:
     """Return the mean over the places of a feature grid (N, C, h, w): float32 (N, C)."""
-    return grid.float().mean(dim=(2, 3))
+    return grid.float().contiguous().mean(dim=(2, 3))
 
 
 def initialise_he(module: nn.Module) -> None:

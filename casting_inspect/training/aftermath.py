@@ -35,7 +35,7 @@ def write_evidence(
     trainer: L.Trainer,
     *,
     best_epoch: int,
-    sees_augmented: bool,
+    cached: bool,
 ) -> dict[str, Any]:
     """Write predictions, metrics, curves and TensorBoard panels, and print the table.
 
@@ -49,7 +49,7 @@ def write_evidence(
         data: The run's pictures.
         trainer: The trainer after the fit, for its loggers.
         best_epoch: The epoch that the scores come from, counted from 1.
-        sees_augmented: Whether the network was trained on augmented pictures.
+        cached: Whether the head was trained on cached features.
 
     Returns:
         What ``metrics.json`` holds.
@@ -63,8 +63,7 @@ def write_evidence(
     save_figure(curves_figure(history, note=note), folder.root / "curves.png")
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
-            sample = training_sample(data, augmented=sees_augmented)
-            write_tensorboard(logger.experiment, plain, table, metrics, sample, best_epoch)
+            write_tensorboard(logger.experiment, plain, table, metrics, best_epoch, cached)
             logger.finalize("success")
     print_metrics(metrics, note=split_note(config.data.split))
     return metrics
@@ -85,7 +84,7 @@ def write_defect_recall(
 ) -> pd.DataFrame | None:
     """Write ``recall_by_defect.csv`` where the data set knows its defects."""
     known = data.root / "defects.csv"
-    if not known.exists():
+    if not (data.root / "synthetic.json").exists():  # a user's file of that name is his own
         return None
     recall = recall_by_kind_and_size(table[table["split"] == "test"], pd.read_csv(known))
     with replacing(folder.root / "recall_by_defect.csv") as temporary:
@@ -98,15 +97,14 @@ def write_tensorboard(
     plain: Mapping[str, Any],
     table: pd.DataFrame,
     metrics: Mapping[str, Any],
-    sample: Mapping[str, torch.Tensor],
     best_epoch: int,
+    cached: bool,
 ) -> None:
-    """Log what the run looks at, what it concluded, and the HPARAMS row."""
-    tensorboard.log_start(writer, plain, sample)
+    """Log what the run concluded, and the HPARAMS row."""
     for split in metrics:
         rows = table[table["split"] == split]
         tensorboard.log_split(writer, split, rows, metrics[split]["confusion"], best_epoch)
-    tensorboard.log_hparams(writer, plain, metrics)
+    tensorboard.log_hparams(writer, plain, metrics, cached=cached)
     writer.flush()
 
 

@@ -77,10 +77,17 @@ def plain(node: Any) -> Any:
     return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
 
 
-def build_model(config: DictConfig, *, channels_last: bool) -> nn.Module:
-    """Return the network of the ``model`` node, its new parts drawn from ``seed``."""
+def build_model(config: DictConfig, *, channels_last: bool, trusted: bool = True) -> nn.Module:
+    """Return the network of the ``model`` node, its new parts drawn from ``seed``.
+
+    Args:
+        config: The composed configuration.
+        channels_last: The memory order of pictures.
+        trusted: False for a configuration that was not typed but read from a run folder.
+    """
     L.seed_everything(config.seed, verbose=False)
-    network = build_network(config.model, allow_targets=tuple(config.allow_targets))
+    allowed = tuple(config.allow_targets)
+    network = build_network(config.model, allow_targets=allowed, trusted=trusted)
     if channels_last:
         network = network.to(memory_format=torch.channels_last)
     return network

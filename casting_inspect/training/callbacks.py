@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from lightning.pytorch.callbacks import EarlyStopping, RichProgressBar
 from rich.console import Console
 
 from casting_inspect.files import replace_text
-from casting_inspect.training.classifier import CastingClassifier
+from casting_inspect.training.classifier import CastingClassifier, not_finite
 
 FIELDS = ("epoch", "split", "loss", "accuracy", "escape_rate", "overkill_rate", "auroc", "lr")
 
@@ -42,6 +43,8 @@ class History(Callback):
         """Add this epoch's rows, epochs counted from 1."""
         assert isinstance(pl_module, CastingClassifier)
         values = {key: float(value) for key, value in pl_module.train_metrics.figures().items()}
+        if not math.isfinite(values["loss"]):
+            raise not_finite(values["loss"], pl_module)
         by_epoch = {f"train/{key}": value for key, value in values.items()}
         pl_module.log_dict(by_epoch, logger=False)
         rates = {
@@ -77,11 +80,26 @@ class History(Callback):
 class ResumableEarlyStopping(EarlyStopping):
     """EarlyStopping that, resumed after it had decided to stop, stops at once."""
 
+    stopped = False
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop before another epoch when patience had run out before the interruption."""
+        """Stop before another epoch when that was decided before the interruption."""
         del pl_module
-        if self.wait_count >= self.patience:
-            trainer.should_stop = True
+        trainer.should_stop = self.stopped
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the decision, for the checkpoint that is written next."""
+        super().on_train_epoch_end(trainer, pl_module)
+        self.stopped = trainer.should_stop
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return Lightning's state and the decision."""
+        return {**super().state_dict(), "stopped": self.stopped}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up Lightning's state and the decision."""
+        super().load_state_dict(state_dict)
+        self.stopped = state_dict["stopped"]
 
 
 class ImagesPerSecond:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import pickle
 import zipfile
@@ -68,8 +69,8 @@ def load(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
         raise UserError(f"there is no checkpoint {path}: did the run finish an epoch?") from error
     except pickle.UnpicklingError as error:
         raise UserError(
-            f"the checkpoint {path} holds something other than tensors and plain data and is "
-            "not loaded"
+            f"the checkpoint {path} is damaged, or holds something other than tensors and plain "
+            "data, and is not loaded"
         ) from error
     except (OSError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"the checkpoint {path} is damaged: {error}") from error
@@ -132,6 +133,8 @@ class RunCheckpoints(Checkpoint):
         value = float(trainer.callback_metrics[self.monitor])
         better = {"min": operator.lt, "max": operator.gt}[self.mode]
         if self.best_value is not None and not better(value, self.best_value):
+            return False
+        if math.isnan(value):
             return False
         self.best_value = value
         return True

@@ -118,12 +118,7 @@ class CastingClassifier(L.LightningModule):
         logits = self.logits_of(batch)
         loss = F.cross_entropy(logits, batch["label"], weight=self._buffers["class_weights"])
         if self._looks_at_loss(batch_idx) and not torch.isfinite(loss):
-            rates = ", ".join(f"{g['lr']:.2g}" for g in self.optimizers().param_groups)  # type: ignore[union-attr]
-            raise UserError(
-                f"the loss became {loss.item()} in epoch {self.current_epoch + 1}, step "
-                f"{self.global_step} at learning rate {rates}: lower finetune.head_lr and "
-                "finetune.backbone_lr, or use trainer.precision=32-true"
-            )
+            raise not_finite(loss.item(), self)
         self.train_metrics.update(loss.detach(), logits.detach(), batch["label"])
         return loss
 
@@ -186,6 +181,17 @@ class CastingClassifier(L.LightningModule):
             assert is_split(self.network)
             for key in strategies.backbone_keys(self.network):
                 del checkpoint["state_dict"][f"network.{key}"]
+
+
+def not_finite(loss: float, module: CastingClassifier) -> UserError:
+    """Return the error for a training loss that is infinite or not a number."""
+    groups = module.trainer.optimizers[0].param_groups
+    rates = ", ".join(f"{group['lr']:.2g}" for group in groups)
+    return UserError(
+        f"the loss became {loss} in epoch {module.current_epoch + 1}, step {module.global_step} at "
+        f"learning rate {rates}: lower finetune.head_lr and finetune.backbone_lr, or use "
+        "trainer.precision=32-true"
+    )
 
 
 class EpochMetrics(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -35,17 +36,19 @@ def run_demo(out: Path, weights: str) -> Path:
     Raises:
         UserError: If ``weights`` names a file that does not exist, or a step fails.
     """
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(markup=False, highlight=False, soft_wrap=True)
     reason = why_no_weights(weights)
     if reason is None:
         run = fresh(out / "vgg19")
         train(console, run, "model=vgg19", f"model.weights={weights}", "trainer.max_epochs=100")
     else:
-        console.print(NO_WEIGHTS.format(reason=reason.upper()), style="bold")
+        console.print(NO_WEIGHTS.format(reason=reason), style="bold")
         run = fresh(out / "cnn")
         train(console, run, "model=cnn", "finetune.head_lr=2e-3", "trainer.max_epochs=25")
         few_steps = ("model.weights=none", "trainer=smoke", "trainer.evaluate=false")
-        train(console, fresh(out / "vgg19_few_steps"), "model=vgg19", *few_steps)
+        # no validation and no bar: nothing that could pass for an accuracy of VGG-19
+        quiet = ("data.val_fraction=0", "callbacks.progress_bar=false")
+        train(console, fresh(out / "vgg19_few_steps"), "model=vgg19", *few_steps, *quiet)
     conclude(console, run)
     return run
 
@@ -82,8 +85,10 @@ def train(console: Console, run: Path, *overrides: str) -> None:
         UserError: If it fails; it has said why.
     """
     words = ["train", *overrides, f"hydra.run.dir={run}"]
-    console.print(f"\n$ casting-inspect {' '.join(words)}", style="bold")
+    console.print(f"\n$ casting-inspect {shlex.join(words)}", style="bold")
     done = subprocess.run([sys.executable, "-m", "casting_inspect", *words], check=False)
+    if done.returncode == 1:
+        raise SystemExit(1)  # an error of ours, which has printed its traceback
     if done.returncode:
         raise UserError(f"this step of the demonstration failed; {run}/train.log tells more")
 
@@ -98,6 +103,5 @@ def conclude(console: Console, run: Path) -> None:
         f"{balanced['high']:.3f}). These castings are drawn by a program; on yours it can be "
         "better or worse: casting-inspect train data.root=YOUR_FOLDER"
     )
-    console.print(
-        f"Run folder: {run}   TensorBoard: {sys.executable} -m tensorboard.main --logdir {run}"
-    )
+    look = shlex.join([sys.executable, "-m", "tensorboard.main", "--logdir", str(run)])
+    console.print(f"Run folder: {run}   TensorBoard: {look}")

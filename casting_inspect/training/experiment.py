@@ -10,15 +10,16 @@ import lightning as L
 import numpy as np
 import pandas as pd
 import torch
+from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import DictConfig
 from rich.console import Console
 
-from casting_inspect.data.manifest import dataset_digest, write_manifest
+from casting_inspect.data.manifest import dataset_digest, read_manifest, write_manifest
 from casting_inspect.data.module import CastingDataModule
 from casting_inspect.errors import UserError
 from casting_inspect.models.protocol import is_split
 from casting_inspect.training import assembly
-from casting_inspect.training.aftermath import write_evidence
+from casting_inspect.training.aftermath import training_sample, write_evidence
 from casting_inspect.training.checkpoints import (
     RunCheckpoints,
     complete,
@@ -33,8 +34,15 @@ from casting_inspect.training.precision import (
     resolve_accelerator,
     resolve_precision,
 )
-from casting_inspect.training.run_folder import RunFolder, RunRecord, read_record, write_config
+from casting_inspect.training.run_folder import (
+    RunFolder,
+    RunRecord,
+    held,
+    read_record,
+    write_config,
+)
 from casting_inspect.training.strategy import resolve_strategy
+from casting_inspect.training.tensorboard import log_start
 
 
 def run_experiment(
@@ -56,24 +64,22 @@ def run_experiment(
         UserError: For anything that the user can mend.
     """
     folder = RunFolder(run_dir)
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    if folder.record.exists():
-        status = read_record(folder.record).get("status")
-        if not resume:
-            raise UserError(
-                f"{run_dir} holds a run already: go on with resume={run_dir}, or choose another "
-                "hydra.run.dir"
-            )
-        if status == "finished":
-            raise UserError(f"the run in {run_dir} is finished; there is nothing to resume")
-    folder.root.mkdir(parents=True, exist_ok=True)
-    data = assembly.build_data(config)
-    _check_same_data(folder, data, resume)
-    plain = write_config(config, folder)
-    record = RunRecord(folder, command)
-    write_manifest(data.frame, folder.manifest)
+    with held(folder, resume=resume):
+        plain = write_config(config, folder)
+        record = RunRecord(folder, command)
+        with record.ended():
+            return _run(config, plain, folder, record, resume)
 
-    choices, network = _choose(config)
+
+def _run(
+    config: DictConfig, plain: dict[str, Any], folder: RunFolder, record: RunRecord, resume: bool
+) -> dict[str, Any]:
+    console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+    data = assembly.build_data(config)
+    choices, network = _choose(config, trusted=not resume)
+    if resume:
+        _check_same(folder, data, network)
+    write_manifest(data.frame, folder.manifest)
     record.update(
         seeds={"seed": config.seed, "partition": config.data.partition, "fold": config.data.fold},
         digests={
@@ -87,7 +93,7 @@ def run_experiment(
             "finetune": choices.strategy,
             "cached_features": choices.cached,
             "channels_last": choices.channels_last,
-            "compiled": bool(config.trainer.compile),
+            "compiled": bool(config.trainer.compile) and not choices.cached,
         },
         window=data.window,
     )
@@ -107,13 +113,13 @@ def run_experiment(
     )
     trainer, checkpoints = _fit(config, folder, classifier, loaders, choices, record, resume)
     outcome = {"epochs": trainer.current_epoch, "best_epoch": checkpoints.best_epoch + 1}
+    if choices.cached:
+        complete(checkpoints.best, network)
     if not config.trainer.evaluate:
         record.finish(**outcome)
         console.print(f"{trainer.global_step} steps done; trainer.evaluate=false: nothing measured")
         return {}
     with record.timed("predict"):
-        if choices.cached:
-            complete(checkpoints.best, network)
         network.load_state_dict(network_state(load(checkpoints.best)))
         scores = {
             split: score(classifier, loaders.plain(split), choices)
@@ -130,7 +136,7 @@ def run_experiment(
             data,
             trainer,
             best_epoch=checkpoints.best_epoch + 1,
-            sees_augmented=not choices.cached or config.data.views > 0,
+            cached=choices.cached,
         )
     record.finish(**outcome)
     return metrics
@@ -143,7 +149,7 @@ def _describe(data: CastingDataModule, choices: Choices, config: DictConfig) -> 
         normal = int(data.labels[rows].sum())
         parts.append(f"{split} {len(rows)} ({len(rows) - normal} defective, {normal} normal)")
     views = config.data.views
-    shown = f"{views} augmented views" if views else "one plain view"
+    shown = f"{views} augmented views" if views else "one plain view (augment is not used)"
     cached = f" on cached features, {shown} of each training picture" if choices.cached else ""
     return (
         f"pictures: {', '.join(parts)} from {data.root}\n"
@@ -152,29 +158,39 @@ def _describe(data: CastingDataModule, choices: Choices, config: DictConfig) -> 
     )
 
 
-def _choose(config: DictConfig) -> tuple[Choices, torch.nn.Module]:
+def _choose(config: DictConfig, *, trusted: bool) -> tuple[Choices, torch.nn.Module]:
     accelerator = resolve_accelerator(config.trainer.accelerator)
     precision = resolve_precision(config.trainer.precision, accelerator)
     channels_last = config.trainer.channels_last
     if channels_last == "auto":
         # the layout that bf16 and fp16 convolutions are written for
         channels_last = precision != "32-true"
-    network = assembly.build_model(config, channels_last=bool(channels_last))
+    network = assembly.build_model(config, channels_last=bool(channels_last), trusted=trusted)
     strategy = resolve_strategy(config.finetune.strategy, network)
     cached = strategy == "frozen" and config.finetune.cached and is_split(network)
     device = device_of(accelerator, assembly.plain(config.trainer.devices))
     choices = Choices(accelerator, device, precision, strategy, bool(cached), bool(channels_last))
-    if config.trainer.compile:
+    if config.trainer.compile and not cached:
         network.compile()
     return choices, network
 
 
-def _check_same_data(folder: RunFolder, data: CastingDataModule, resume: bool) -> None:
-    earlier = read_record(folder.record).get("digests", {}).get("data")
-    if resume and earlier and earlier != dataset_digest(data.frame):
+def _check_same(folder: RunFolder, data: CastingDataModule, network: torch.nn.Module) -> None:
+    """Refuse to go on with other pictures, groups, parts or weights than the run began with."""
+    if not folder.manifest.exists():
+        return
+    what = ["path", "label", "group", "split", "sha256"]
+    before = read_manifest(folder.manifest)[what].astype(str).reset_index(drop=True)
+    if not before.equals(data.frame[what].astype(str).reset_index(drop=True)):
         raise UserError(
-            f"the pictures in {data.root} are not those that the run in {folder.root} began "
-            "with: bring them back, or start a new run"
+            f"pictures, labels, groups or split of {data.root} are not those that the run in "
+            f"{folder.root} began with ({folder.manifest}): bring them back, or start a new run"
+        )
+    digest = read_record(folder.record).get("digests", {}).get("weights")
+    if digest and digest != getattr(network, "weights_digest", "none"):
+        raise UserError(
+            f"model.weights is another file than the run in {folder.root} began with: bring it "
+            "back, or start a new run"
         )
 
 
@@ -198,6 +214,11 @@ def _fit(
         # a cached head is small and float32 by decision; autocast would only cost
         precision="32-true" if choices.cached else choices.precision,
     )
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            sees_augmented = not choices.cached or config.data.views > 0
+            sample = training_sample(loaders.data, augmented=sees_augmented)
+            log_start(logger.experiment, classifier.provenance["config"], sample)
     classifier.train()  # as Lightning expects it; each epoch then says what is frozen
     with record.timed("fit"), loaders.threads_for_fit():
         trainer.fit(
@@ -207,8 +228,6 @@ def _fit(
             ckpt_path=str(checkpoints.last) if resume and checkpoints.last.exists() else None,
             weights_only=True,
         )
-    if trainer.interrupted:
-        raise KeyboardInterrupt
     return trainer, checkpoints
 
 

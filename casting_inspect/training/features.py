@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from casting_inspect.data.feature_store import FeatureStore, make_room
 from casting_inspect.training.feature_loader import FeatureLoader, FeatureRows
 from casting_inspect.training.precision import autocast
+from casting_inspect.training.strategy import backbone_keys
 
 if TYPE_CHECKING:
     from casting_inspect.data.module import CastingDataModule
@@ -63,7 +64,7 @@ def store_name(
     what = {
         "format": FORMAT,
         "network": type(network).__name__,
-        "weights": network.weights_digest,
+        "weights": backbone_digest(network),
         "layer": layer,
         "image_size": image_size,
         "fit": fit,
@@ -72,6 +73,19 @@ def store_name(
     }
     digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
     return f"{type(network).__name__.lower()}-{layer}-{image_size}-{digest}"
+
+
+def backbone_digest(network: SplitNetwork) -> str:
+    """Return the digest of the weights file, or of the values themselves where there is no file."""
+    if network.weights_digest != "none":
+        return network.weights_digest
+    assert isinstance(network, nn.Module)
+    digest = hashlib.sha256()
+    state = network.state_dict()
+    for key in sorted(backbone_keys(network)):
+        digest.update(key.encode())
+        digest.update(state[key].detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def view_keys(
@@ -152,7 +166,7 @@ class CachedFeatures:
         started = time.perf_counter()
         waiting = "another run is computing these features; waiting for it"
         with self.store.locked(on_wait=waiting):
-            self.store.load()
+            self.store.load(mend=True)
             derived = self._derive(self.store.missing(list(wanted)))
             missing = self.store.missing(list(wanted))
             if missing:
@@ -170,10 +184,17 @@ class CachedFeatures:
             present = [key for key in keys if key not in absent]
             for start in range(0, len(present), SHARD_ROWS):
                 chunk = present[start : start + SHARD_ROWS]
-                rows = function(torch.from_numpy(source.take(chunk)).float())
-                self.store.add(chunk, rows.numpy())
+                rows = function(torch.from_numpy(source.take(chunk)).float()).numpy()
+                if start == 0:
+                    self._make_room(rows[0].size, len(present))
+                self.store.add(chunk, rows)
             count += len(present)
         return count
+
+    def _make_room(self, values: int, rows: int) -> None:
+        """Bring the caches below their bound before ``rows`` rows of ``values`` values come."""
+        folder = self.store.folder
+        make_room(folder.parent, folder, 2 * values * rows, self.max_gb)
 
     def _run_backbone(self, keys: list[str], pictures: list[tuple[int, int | None]]) -> None:
         batch = 32 if self.device.type == "cpu" else 128
@@ -181,7 +202,6 @@ class CachedFeatures:
         self.network.to(self.device).eval()
         pending_keys: list[str] = []
         pending_rows: list[np.ndarray] = []
-        room_made = False
         with _progress(len(keys)) as progress, torch.inference_mode():
             task = progress.add_task("backbone", total=len(keys), speed="")
             started = time.perf_counter()
@@ -190,15 +210,8 @@ class CachedFeatures:
                 with autocast(self.device, self.precision):
                     features = self.network.backbone_features(images.float().div_(255))
                 rows = features.float().cpu().numpy()
-                if not room_made:
-                    row_bytes = rows[0].size * 2
-                    make_room(
-                        self.store.folder.parent,
-                        self.store.folder,
-                        row_bytes * len(keys),
-                        self.max_gb,
-                    )
-                    room_made = True
+                if done == 0:
+                    self._make_room(rows[0].size, len(keys))
                 pending_keys += chunk
                 pending_rows.append(rows)
                 done += len(chunk)

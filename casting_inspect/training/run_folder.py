@@ -14,10 +14,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
 import casting_inspect
 from casting_inspect.config import resolved
+from casting_inspect.errors import UserError
 from casting_inspect.files import replace_json, replace_text
 
 PACKAGES = (
@@ -76,8 +78,43 @@ class RunFolder:
         return self.root / "run.json"
 
 
+@contextlib.contextmanager
+def held(folder: RunFolder, *, resume: bool) -> Iterator[None]:
+    """Hold a run folder for one process, after checking that a run may begin or go on in it.
+
+    A run that failed or was stopped before its first epoch was over leaves nothing worth keeping,
+    so that another may begin in its place.
+
+    Raises:
+        UserError: If another process is at it, or it holds a run that is not to be touched.
+    """
+    folder.root.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.root / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UserError(f"another process is running in {folder.root}: wait for it") from error
+    try:
+        status = read_record(folder.record).get("status")
+        begun = (folder.checkpoints / "last.ckpt").exists() or status in ("running", "finished")
+        if not resume and begun:
+            raise UserError(
+                f"{folder.root} holds a run already: go on with resume={folder.root}, or choose "
+                "another hydra.run.dir"
+            )
+        if resume and status == "finished":
+            raise UserError(f"the run in {folder.root} is finished; there is nothing to resume")
+        for path in folder.root.rglob(".*.part*"):  # of writes that were killed
+            path.unlink(missing_ok=True)
+        yield
+    finally:
+        lock.release()
+
+
 class RunRecord:
     """What ``run.json`` holds; written at the start, after each stage and at the end.
+
+    A resumed run keeps what its first part wrote; ``resumed`` lists when it went on, and with what.
 
     Args:
         folder: The run's folder.
@@ -86,17 +123,25 @@ class RunRecord:
 
     def __init__(self, folder: RunFolder, command: list[str]) -> None:
         self.folder = folder
-        earlier = read_record(folder.record)
-        self.values: dict[str, Any] = {
-            "status": "running",
-            "command": earlier.get("command", command),
-            "started": earlier.get("started", _now()),
-            "resumed": [*earlier.get("resumed", []), _now()] if earlier else [],
-            "commit": commit_of_package(),
-            "versions": versions(),
-            "hardware": hardware(),
-            "durations_s": dict(earlier.get("durations_s", {})),
-        }
+        now = {"commit": commit_of_package(), "versions": versions(), "hardware": hardware()}
+        self.values = read_record(folder.record)
+        if "command" in self.values:
+            self.values.setdefault("resumed", []).append({"at": _now(), **now})
+        else:
+            self.values = {"command": command, "started": _now(), "durations_s": {}, **now}
+        self.update(status="running")
+
+    @contextlib.contextmanager
+    def ended(self) -> Iterator[None]:
+        """Write ``failed`` or ``stopped`` when the block does not come to its end."""
+        try:
+            yield
+        except Exception:
+            self.update(status="failed")
+            raise
+        except BaseException:
+            self.update(status="stopped")
+            raise
 
     def update(self, **values: Any) -> None:
         """Add values and write the file."""
@@ -105,12 +150,17 @@ class RunRecord:
 
     @contextlib.contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Add the block's wall time in seconds to ``durations_s[stage]``, over resumes."""
+        """Add the block's wall time in seconds to ``durations_s[stage]``, over resumes.
+
+        The time of a process that was killed is not known and not counted.
+        """
         started = time.perf_counter()
-        yield
-        durations = self.values["durations_s"]
-        durations[stage] = round(durations.get(stage, 0.0) + time.perf_counter() - started, 3)
-        self.update()
+        try:
+            yield
+        finally:
+            durations = self.values["durations_s"]
+            durations[stage] = round(durations.get(stage, 0.0) + time.perf_counter() - started, 3)
+            self.update()
 
     def finish(self, **values: Any) -> None:
         """Write the last state."""

@@ -33,9 +33,12 @@ HYPERPARAMETERS = (
     "data.fold",
     "data.partition",
     "data.batch_size",
+    "data.views",
+    "finetune.cached_batch_size",
     "trainer.max_epochs",
     "seed",
 )
+NOT_OF_CACHED = ("data.batch_size",)
 HPARAM_METRICS = (
     "accuracy",
     "f1",
@@ -121,7 +124,11 @@ def log_split(
 
 
 def log_hparams(
-    writer: SummaryWriter, config: Mapping[str, Any], metrics: Mapping[str, Any]
+    writer: SummaryWriter,
+    config: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    *,
+    cached: bool = False,
 ) -> None:
     """Fill the HPARAMS tab: hyperparameters beside the final figures.
 
@@ -129,9 +136,13 @@ def log_hparams(
         writer: The run's own writer, so that the tab's row is the run and no new folder.
         config: The resolved configuration.
         metrics: What ``metrics.json`` holds.
+        cached: Whether the head was trained on cached features, where keys of pictures' batches
+            have no effect.
     """
     node = OmegaConf.create(dict(config))
-    values = {name: OmegaConf.select(node, name) for name in HYPERPARAMETERS}
+    left_out = NOT_OF_CACHED if cached else ("finetune.cached_batch_size",)
+    names = [name for name in HYPERPARAMETERS if name not in left_out]
+    values = {name: OmegaConf.select(node, name) for name in names}
     shown = {k: v for k, v in values.items() if isinstance(v, bool | int | float | str)}
     final = {
         f"{split}/{name}": value

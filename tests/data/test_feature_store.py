@@ -52,8 +52,13 @@ def test_a_damaged_shard_is_dropped_and_its_rows_are_missing(tmp_path: Path, dam
     else:
         index.write_text(json.dumps({"keys": ["a"]}))
     filled(folder, ["whole"])
+    (folder / ".half.part.npy").write_bytes(b"left by a killed run")
     store = FeatureStore(folder)
     store.load()
+    assert store.missing(["a", "b", "whole"]) == ["a", "b"]
+    assert (folder / ".half.part.npy").exists()  # perhaps another run is writing it
+    store.load(mend=True)
+    assert len(list(folder.iterdir())) == 3  # the whole shard's two files and the stamp
     assert store.missing(["a", "b", "whole"]) == ["a", "b"]
 
 

@@ -30,7 +30,7 @@ def metrics(run: Path) -> dict[str, dict[str, float]]:
     return json.loads((run / "metrics.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
 
 
-VGG = ["model.weights=none", "model.image_size=64", "trainer.accelerator=cpu"]
+VGG = ["model.weights=none", "finetune=frozen", "model.image_size=64", "trainer=cpu"]
 
 
 @pytest.mark.parametrize("watch", [False, True])
@@ -83,6 +83,23 @@ def test_a_network_of_the_users_own_plugs_in_by_its_name_alone(
     words = ["model._target_=test_protocols.OwnNet", "model.image_size=32", "trainer.max_epochs=1"]
     assert train.main([*words, f"data.root={castings}", f"hydra.run.dir={run}"]) == 0
     assert (run / "predictions.csv").exists()
+
+
+def test_a_run_with_a_network_of_the_users_own_resumes_only_if_he_says_so(
+    castings: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    run = tmp_path / "r"
+    words = ["model._target_=test_protocols.OwnNet", "model.image_size=32", "trainer.max_epochs=1"]
+    assert train.main([*words, f"data.root={castings}", f"hydra.run.dir={run}"]) == 0
+    record = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    (run / "run.json").write_text(json.dumps({**record, "status": "stopped"}))
+    assert train.main([f"resume={run}"]) == 2
+    assert "allow_targets=[test_protocols.OwnNet]" in capsys.readouterr().err
+    assert train.main([f"resume={run}", "allow_targets=[test_protocols.OwnNet]"]) == 0
 
 
 def test_a_trial_touches_few_pictures(castings: Path, tmp_path: Path) -> None:

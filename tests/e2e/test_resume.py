@@ -109,7 +109,11 @@ def test_other_pictures_than_before_are_refused(
     run.mkdir()
     assert train.main([*arguments, f"hydra.run.dir={run}"]) == 0
     record = run / "run.json"
-    text = record.read_text().replace('"finished",', '"running",', 1)
-    record.write_text(text.replace('"data": "', '"data": "0', 1))
+    record.write_text(record.read_text().replace('"finished",', '"running",', 1))
+    manifest = run / "manifest.csv"
+    changed = pd.read_csv(manifest, dtype=str)
+    changed.loc[0, "group"] = "another casting"
+    changed.to_csv(manifest, index=False)
     assert train.main([f"resume={run}"]) == 2
     assert "are not those" in capsys.readouterr().err
+    assert "another casting" in manifest.read_text()  # nothing was overwritten

@@ -89,8 +89,12 @@ def test_a_weights_file_that_is_not_there_is_no_reason_for_a_fallback(
 
 
 def test_a_step_that_fails_stops_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=1))
     weights = tmp_path / "w.pth"
     weights.touch()
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=2))
     with pytest.raises(UserError, match=r"train\.log"):
+        demo.run_demo(tmp_path, str(weights))
+    # an error of ours keeps its code
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=1))
+    with pytest.raises(SystemExit, match="1"):
         demo.run_demo(tmp_path, str(weights))
