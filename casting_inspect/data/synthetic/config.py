@@ -13,7 +13,7 @@ import numpy as np
 
 from casting_inspect.errors import UserError
 
-GENERATOR_VERSION: Final = 6
+GENERATOR_VERSION: Final = 7
 """Raised whenever the same configuration would give other pictures: it is part of the cache key."""
 
 DefectKind = Literal["blow_hole", "pinholes", "chipped_rim", "flash", "scratch"]

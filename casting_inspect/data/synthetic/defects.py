@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import cv2
 import numpy as np
 
@@ -9,6 +11,11 @@ from casting_inspect.data.synthetic.draws import Defect, seeded
 from casting_inspect.data.synthetic.frame import Floats, Frame
 from casting_inspect.data.synthetic.outlines import Points, defect_outlines
 from casting_inspect.data.synthetic.surface import Surface
+
+_FAINTEST: Final = 0.024
+"""Size, as a share of the diameter, up to which a defect may be as faint as any."""
+_NEVER_FAINT: Final = 0.034
+"""Size from which no defect is faint."""
 
 
 def add_defect(surface: Surface, defect: Defect) -> Floats:
@@ -37,17 +44,27 @@ def add_defect(surface: Surface, defect: Defect) -> Floats:
     whole_outline = mask
     if defect.kind != "flash":
         mask = mask * patch.cover
+    effect = mask * np.float32(_plainness(defect, rng))
     if defect.kind == "chipped_rim":
-        _break_out(patch, mask, whole_outline, rng)
+        _break_out(patch, effect, whole_outline, rng)
     elif defect.kind == "flash":
-        _squeeze_out(patch, mask, rng)
+        _squeeze_out(patch, effect, rng)
     elif defect.kind == "scratch":
-        _crack(patch, mask, rng)
+        _crack(patch, effect, rng)
     else:
-        _sink(patch, mask, rng, defect)
+        _sink(patch, effect, rng, defect)
     whole = np.zeros_like(surface.grey)
     whole[rows, columns] = mask
     return whole
+
+
+def _plainness(defect: Defect, rng: np.random.Generator) -> float:
+    """Return how plainly a defect shows, 0 to 1: only the smallest may be faint.
+
+    Without this a network finds all of them, and a table of recall by size says nothing.
+    """
+    small = min(1.0, max(0.0, (_NEVER_FAINT - defect.size) / (_NEVER_FAINT - _FAINTEST)))
+    return 1.0 - small * float(rng.uniform(0.1, 0.7))
 
 
 def _patch_around(frame: Frame, outlines: list[Points]) -> tuple[slice, slice]:
@@ -90,15 +107,12 @@ def _sink(patch: Surface, mask: Floats, rng: np.random.Generator, defect: Defect
     extent = 2.0 * defect.size * patch.frame.radius if defect.kind == "blow_hole" else 8.0 * unit
     bowl = _blurred(mask, min(0.10 * extent, 5.0 * unit))
     lip = np.clip(_blurred(mask, 1.6 * unit) - mask, 0.0, 1.0)
-    # the smallest may be shallow; from 4 % of the diameter on none is
-    small = np.clip((0.04 - defect.size) / 0.015, 0.0, 1.0)
-    depth = 1.0 - small * rng.uniform(0.0, 0.6)
-    dark = depth * rng.uniform(0.65, 0.88)
+    dark = rng.uniform(0.65, 0.88)
     floor = np.clip(0.5 + 0.2 * _noise(rng, mask, 7.0 * unit), 0.0, 1.0) * bowl**4
     patch.grey *= 1.0 - np.float32(dark) * mask * (1.0 - 0.45 * floor)
-    patch.grey *= 1.0 + np.float32(depth * rng.uniform(0.3, 0.9)) * lip
+    patch.grey *= 1.0 + np.float32(rng.uniform(0.3, 0.9)) * lip
     patch.gloss *= 1.0 - 0.8 * mask
-    patch.relief -= np.float32(depth * min(0.22 * extent, 7.0 * unit)) * bowl
+    patch.relief -= np.float32(min(0.22 * extent, 7.0 * unit)) * bowl
 
 
 def _crack(patch: Surface, mask: Floats, rng: np.random.Generator) -> None:
