@@ -88,6 +88,73 @@ def test_a_killed_run_resumes_to_the_same_bits(
             assert torch.equal(value, states[1][key]), (name, key)
 
 
+CUT = """
+import os, sys
+from {module} import {name} as original
+import {module} as module
+from casting_inspect import train
+calls = 0
+def cut(*arguments, **options):
+    global calls
+    calls += 1
+    if calls == {call}:
+        os._exit(9)
+    return original(*arguments, **options)
+module.{name} = cut
+sys.exit(train.main(sys.argv[1:]))
+"""
+TRAINING = "casting_inspect.training"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "module", "name", "call"),
+    [
+        # best.ckpt of an epoch is written and last.ckpt is not, or neither is
+        pytest.param(UNCACHED, f"{TRAINING}.checkpoints", "save", 2, id="between checkpoints"),
+        pytest.param(UNCACHED, f"{TRAINING}.checkpoints", "save", 3, id="before a checkpoint"),
+        pytest.param(UNCACHED, f"{TRAINING}.experiment", "score", 1, id="before predicting"),
+        pytest.param(UNCACHED, f"{TRAINING}.experiment", "write_evidence", 1, id="before evidence"),
+        pytest.param(CACHED, f"{TRAINING}.experiment", "complete", 1, id="before completing best"),
+        pytest.param(CACHED, f"{TRAINING}.features", "make_room", 1, id="among features"),
+    ],
+)
+def test_a_run_cut_off_at_a_bad_moment_resumes_to_the_same_bits(
+    castings: Path, tmp_path: Path, kind: list[str], module: str, name: str, call: int
+) -> None:
+    stopping = ["callbacks.early_stopping.patience=1", "callbacks.early_stopping.min_delta=0.2"]
+    cache = f"cache.dir={tmp_path / 'cache'}"
+    arguments = [*words(kind, castings, 6), *stopping, cache]
+    cut = tmp_path / "cut"
+    code = CUT.format(module=module, name=name, call=call)
+    command = [sys.executable, "-c", code, *arguments, f"hydra.run.dir={cut}"]
+    assert subprocess.run(command, check=False, capture_output=True).returncode == 9
+    assert train.main([f"resume={cut}"]) == 0
+    whole = tmp_path / "whole"
+    assert train.main([*arguments, f"hydra.run.dir={whole}"]) == 0
+    for file in ("predictions.csv", "metrics.json", "history.csv"):
+        assert (cut / file).read_bytes() == (whole / file).read_bytes(), file
+    assert not list(cut.rglob(".*.part*"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to catch")
+def test_sigterm_is_no_success(castings: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    arguments = [*words(UNCACHED, castings, 500), "callbacks=none", f"hydra.run.dir={run}"]
+    command = [sys.executable, "-m", "casting_inspect", "train", *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 240
+    while not (run / "history.csv").exists() and time.monotonic() < deadline:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 143
+    assert b"resume=" in told.splitlines()[-1]
+    assert '"status": "stopped"' in (run / "run.json").read_text(encoding="utf-8")
+
+
 def test_a_run_stopped_before_its_first_epoch_starts_again(castings: Path, tmp_path: Path) -> None:
     arguments = words(["model=cnn", "model.image_size=64"], castings, 1)
     whole = tmp_path / "whole"
