@@ -40,7 +40,9 @@ def run_demo(out: Path, weights: str) -> Path:
     reason = why_no_weights(weights)
     if reason is None:
         run = fresh(out / "vgg19")
-        train(console, run, "model=vgg19", f"model.weights={weights}", "trainer.max_epochs=100")
+        # small defects are lost in an average over the picture; attention finds them
+        words = ("model=vgg19", "model.head=attention", f"model.weights={weights}")
+        train(console, run, *words, "trainer.max_epochs=100")
     else:
         console.print(NO_WEIGHTS.format(reason=reason), style="bold")
         run = fresh(out / "cnn")

@@ -67,7 +67,8 @@ def test_with_weights_vgg19_gives_the_verdict(
     weights.touch()
     run = demo.run_demo(tmp_path / "demo", str(weights))
     assert run.name == "vgg19"
-    assert [words[1:3] for words in commands] == [["model=vgg19", f"model.weights={weights}"]]
+    assert len(commands) == 1
+    assert {"model=vgg19", f"model.weights={weights}"} <= set(commands[0])
     assert "NO PRETRAINED" not in capsys.readouterr().out
 
 
