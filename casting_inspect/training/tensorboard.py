@@ -38,6 +38,7 @@ HYPERPARAMETERS = (
     "trainer.max_epochs",
     "seed",
 )
+VERDICT = "verdict"  # TensorBoard sorts by name: these single points come below the curves
 NOT_OF_CACHED = ("data.batch_size",)
 HPARAM_METRICS = (
     "accuracy",
@@ -152,8 +153,8 @@ def log_hparams(
     }
     # SummaryWriter.add_hparams would open another run; PyTorch types neither of these two
     file_writer = writer._get_file_writer()  # type: ignore[no-untyped-call]
-    named = {f"final/{key}": value for key, value in final.items()}
+    named = {f"{VERDICT}/{key}": value for key, value in final.items()}
     for summary in hparams_summaries(shown, named):  # type: ignore[no-untyped-call]
         file_writer.add_summary(summary)
     for name, value in final.items():
-        writer.add_scalar(f"final/{name}", value)
+        writer.add_scalar(f"{VERDICT}/{name}", value)

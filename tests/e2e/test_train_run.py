@@ -156,9 +156,9 @@ def test_the_hparams_tab_has_hyperparameters_and_final_metrics(
     content = events.summary_metadata[metadata.EXPERIMENT_TAG].plugin_data.content
     experiment = metadata.parse_experiment_plugin_data(content)
     named = {info.name.tag for info in experiment.metric_infos}
-    assert "final/test/accuracy" in named
+    assert "verdict/test/accuracy" in named
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
-    shown = events.Scalars("final/test/accuracy")[-1].value
+    shown = events.Scalars("verdict/test/accuracy")[-1].value
     assert shown == pytest.approx(metrics["test"]["accuracy"])
 
 
