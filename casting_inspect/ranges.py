@@ -113,8 +113,14 @@ DETERMINISTIC = rule("true, false or warn", lambda v: isinstance(v, bool) or v =
 CHANNELS_LAST = rule("true, false or auto", lambda v: isinstance(v, bool) or v == "auto")
 CROP = rule("even, from 8 to 128", lambda value: 8 <= value <= 128 and value % 2 == 0)
 BETAS = rule(
-    "two numbers from 0 to below 1", lambda v: len(v) == 2 and all(0 <= each < 1 for each in v)
+    "two numbers from 0 to below 1",
+    lambda v: isinstance(v, ListConfig) and len(v) == 2 and all(0 <= each < 1 for each in v),
 )
+OPTIMIZER = {
+    "weight_decay": at_least(0),
+    "momentum": between(0, 1, below=True),
+    "betas": BETAS,
+}
 NAME = rule(
     "made of letters, digits, '.', '_' and '-' (it becomes part of a folder's name)",
     lambda value: re.fullmatch(r"[A-Za-z0-9._-]*[A-Za-z0-9_-]", value) is not None,
@@ -181,8 +187,13 @@ def cross_complaints(config: DictConfig) -> Iterator[str]:
         yield (
             f"data.fold={data.fold}: must be below data.folds={data.folds} (folds count from 0)."
         )
-    if "lr" in (config.get("optimizer") or {}):
+    optimizer = config.get("optimizer") or {}
+    if "lr" in optimizer:
         yield "optimizer.lr: learning rates are finetune.head_lr and finetune.backbone_lr."
+    for key, value_rule in OPTIMIZER.items():  # its other keys are the class's own
+        value = optimizer.get(key)
+        if value is not None and not value_rule["rule"].holds(value):
+            yield f"optimizer.{key}={value}: must be {value_rule['rule'].expected}."
     for key in ("name", "image_size", "_target_") if "model" in config else ():
         if key not in list(config.model):  # `in` alone is False for what is still missing
             yield f"model.{key} is needed in a model's configuration, and this one has none."

@@ -9,7 +9,6 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
 from casting_inspect.ranges import (
-    BETAS,
     CHANNELS_LAST,
     CLASS_WEIGHTS,
     CROP,
@@ -143,25 +142,6 @@ class FinetuneSchema:
     cached: bool = MISSING
     cached_batch_size: int = field(default=MISSING, metadata=at_least(1))
     class_weights: Any = field(default=MISSING, metadata=CLASS_WEIGHTS)
-
-
-@dataclass
-class AdamWSchema:
-    """AdamW; the learning rates are finetune's."""
-
-    _target_: str = field(default=MISSING, metadata=one_of("torch.optim.AdamW"))
-    weight_decay: float = field(default=MISSING, metadata=at_least(0))
-    betas: list[float] = field(default=MISSING, metadata=BETAS)
-
-
-@dataclass
-class SgdSchema:
-    """SGD; the learning rates are finetune's."""
-
-    _target_: str = field(default=MISSING, metadata=one_of("torch.optim.SGD"))
-    momentum: float = field(default=MISSING, metadata=between(0, 1, below=True))
-    nesterov: bool = MISSING
-    weight_decay: float = field(default=MISSING, metadata=at_least(0))
 
 
 @dataclass
@@ -333,7 +313,5 @@ def register() -> None:
         "cnn": SmallCnnSchema,
         "custom": OwnModelSchema,
     }
-    store.store(group="schema/optimizer", name="adamw", node=AdamWSchema)
-    store.store(group="schema/optimizer", name="sgd", node=SgdSchema)
     for name, schema in models.items():
         store.store(group="schema/model", name=name, node=schema)

@@ -70,7 +70,7 @@ def test_the_papers_protocol() -> None:
     assert (paper.trainer.max_epochs, paper.callbacks.early_stopping) == (100, None)
     assert (paper.model.name, paper.finetune.strategy, paper.augment.name) == (
         "vgg19",
-        "frozen",
+        "auto",  # frozen with pretrained weights
         "none",
     )
     watched = composed("train", "experiment=paper", "callbacks.watch_test=true")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import pytest
+from hydra.core.hydra_config import HydraConfig
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import MISSING, DictConfig, OmegaConf
@@ -63,7 +64,11 @@ def of(**values: Any) -> DictConfig:
         ({"kind": "${hydra:job.name}"}, []),
     ],
 )
-def test_complaints(values: dict[str, Any], lines: list[str]) -> None:
+def test_complaints(
+    values: dict[str, Any], lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # a command that another test ran leaves its job's name behind
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", None)
     assert list(ranges.complaints(of(**values))) == lines
 
 
