@@ -21,8 +21,8 @@ def some_pictures(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     with zipfile.ZipFile(shared / "data" / "casting_product_kaggle.zip") as archive:
         names = sorted(name for name in archive.namelist() if "/train/" in name)
         for kind in ("def_front", "ok_front"):
-            archive.extractall(folder, [name for name in names if kind in name][:120])
-    assert prepare.main([f"source={folder}", f"out={folder / 'out'}", "recipe=folder"]) == 0
+            archive.extractall(folder / "in", [name for name in names if kind in name][:120])
+    assert prepare.main([f"source={folder / 'in'}", f"out={folder / 'out'}", "recipe=folder"]) == 0
     return folder / "out"
 
 
