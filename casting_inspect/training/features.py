@@ -176,6 +176,8 @@ class CachedFeatures:
 
     def _derive(self, keys: list[str]) -> int:
         """Take rows that follow from another layer's stored ones, and return how many."""
+        if not keys:  # reading another store would check all of it for nothing
+            return 0
         count = 0
         for layer, function in getattr(self.network, "derivable", {}).items():
             source = self._store_of(layer)

@@ -31,10 +31,7 @@ class Choices:
 
 
 class Loaders:
-    """The loaders of a run, over pictures or over cached features.
-
-    With views of the training pictures the features are computed when first asked for.
-    """
+    """The loaders of a run, over pictures or over cached features, which it computes first."""
 
     def __init__(
         self,

@@ -238,16 +238,3 @@ def _git(folder: Path, *arguments: str) -> str:
 
 def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S%z")
-
-
-def plain_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Flatten one split's metrics to names and numbers, for tables and TensorBoard."""
-    flat: dict[str, float] = {}
-    for key, value in metrics.items():
-        if isinstance(value, Mapping):
-            inner = value.get("value") if "value" in value else None
-            if inner is not None:
-                flat[key] = float(inner)
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            flat[key] = float(value)
-    return flat

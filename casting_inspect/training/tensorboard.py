@@ -17,7 +17,6 @@ from torch.utils.tensorboard.summary import hparams as hparams_summaries
 
 from casting_inspect.evaluation import figures
 from casting_inspect.labels import CLASS_NAMES
-from casting_inspect.training.run_folder import plain_metrics
 
 # what the HPARAMS tab compares; the whole configuration stands under TEXT
 HYPERPARAMETERS = (
@@ -158,3 +157,16 @@ def log_hparams(
         file_writer.add_summary(summary)
     for name, value in final.items():
         writer.add_scalar(f"{VERDICT}/{name}", value)
+
+
+def plain_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Flatten one split's metrics to names and numbers."""
+    flat: dict[str, float] = {}
+    for key, value in metrics.items():
+        if isinstance(value, Mapping):
+            inner = value.get("value") if "value" in value else None
+            if inner is not None:
+                flat[key] = float(inner)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            flat[key] = float(value)
+    return flat
