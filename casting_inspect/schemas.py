@@ -100,7 +100,8 @@ class Vgg19Schema(ModelSchema):
     """VGG-19."""
 
     image_size: int = field(default=MISSING, metadata=at_least(64))
-    head: str = field(default=MISSING, metadata=one_of("gap", "paper", "attention"))
+    head: str = field(default=MISSING, metadata=one_of("gap", "paper", "attention", "pyramid"))
+    contrast: str = field(default=MISSING, metadata=one_of("none", "local"))
     weights: str = field(default=MISSING, metadata=text())
     batch_norm: bool = MISSING
     dropout: float = field(default=MISSING, metadata=between(0, 1, below=True))

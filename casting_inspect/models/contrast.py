@@ -1,4 +1,4 @@
-"""Centre-periphery contrast: how far a place stands out from everything around it."""
+"""Contrast: how far a place stands out from its surroundings, and pictures without shading."""
 
 from __future__ import annotations
 
@@ -7,7 +7,36 @@ from torch import Tensor
 from torch.nn import functional as F
 
 CENTRE_SHARES = (1 / 128, 3.5 / 128, 7 / 128)  # of the side: 1, 3 and 7 pixels at 128
+LOCAL_SHARE = 1 / 12  # of the side: the window of local contrast, wider than a defect
+LOCAL_FLOOR = 0.02  # deviation below which a surface counts as plain; JPEG noise is below it
+LOCAL_SPREAD = 0.2  # deviation of the result, about that of natural pictures
 CONTRAST_SCALE = 0.1  # brings contrasts of castings to about the range of standardised grey
+
+
+def local_contrast(values: Tensor) -> Tensor:
+    """Return pictures with the local mean taken out and the local deviation made the same.
+
+    Brightness, shading and the contrast of the lamp are gone, edges and texture stay. The window is
+    a twelfth of the side, boxes applied twice (close to a Gaussian's weight). Divisive local
+    normalisation as in Jarrett et al. 2009, "What is the best multi-stage architecture for object
+    recognition?", sec. 3.1; window, floor and range are ours.
+
+    Args:
+        values: (N, C, h, w) in 0..1; each channel is treated alone.
+
+    Returns:
+        float32 (N, C, h, w) in 0..1 around 0.5, whatever the autocast.
+    """
+    with torch.autocast(values.device.type, enabled=False):
+        values = values.float()
+        size = odd(values.shape[-2] * LOCAL_SHARE)
+
+        def smooth(picture: Tensor) -> Tensor:
+            return box_mean(box_mean(picture, size), size)
+
+        centred = values - smooth(values)
+        deviation = smooth(centred.square()).clamp(min=LOCAL_FLOOR**2).sqrt()
+        return (0.5 + LOCAL_SPREAD * centred / deviation).clamp(0, 1)
 
 
 def contrasts(values: Tensor, side: int | None = None) -> Tensor:

@@ -1,4 +1,4 @@
-"""VGG-19 from torchvision with one of three heads: the paper's, pooled, or attention."""
+"""VGG-19 from torchvision with one of four heads: the paper's, pooled, pyramid, or attention."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import torchvision
 from torch import Tensor, nn
 
 from casting_inspect.errors import UserError, suggestion
+from casting_inspect.models.contrast import local_contrast
 from casting_inspect.models.heads import (
     CLASSES,
     AttentionHead,
@@ -15,8 +16,11 @@ from casting_inspect.models.heads import (
 )
 from casting_inspect.models.weights import load_weights
 
-HEADS = ("gap", "paper", "attention")
+HEADS = ("gap", "paper", "attention", "pyramid")
+CONTRASTS = ("none", "local")
 CHANNELS = 512
+PYRAMID_BLOCKS = (2, 3, 4)  # of VGG's five, counted from 0
+PYRAMID_CHANNELS = 2 * (256 + 512 + 512)  # mean and maximum of each block
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # torchvision.transforms._presets.ImageClassification
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -25,23 +29,28 @@ class Vgg19(nn.Module):
     """Transfer learning with VGG-19, the paper's model, for pictures of any side of 64 or more.
 
     The paper's: VGG-19 pretrained on ImageNet with all its convolutional and pooling layers kept,
-    and the last layer replaced by two outputs (``head="paper"``). Ours: the other two heads, the
-    dropout in them, and what is trained when, which the paper does not say. Pictures are
-    normalised with ImageNet's mean and deviation inside. Head and logits are float32 whatever the
-    autocast.
+    and the last layer replaced by two outputs (``head="paper"``). Ours: the other three heads, the
+    dropout in them, local contrast, and what is trained when, which the paper does not say.
+    Pictures are normalised with ImageNet's mean and deviation inside. Head and logits are float32
+    whatever the autocast.
 
     Args:
         head: ``paper`` keeps ImageNet's two hidden fully connected layers and replaces the last by
             Linear(4096, 2); ``gap`` averages the last feature grid, then dropout and
-            Linear(512, 2); ``attention`` weighs the grid's places by a learned map instead.
+            Linear(512, 2); ``attention`` weighs the grid's places by a learned map instead;
+            ``pyramid`` takes mean and maximum of the last layer of blocks 3, 4 and 5, so that a
+            small hole is not averaged away, then dropout and Linear(2560, 2).
         weights: ``imagenet`` (torchvision's, from its cache or the network), the path of a state
             dict, or ``none`` (He initialisation; needs a GPU to learn, or ``batch_norm``).
         batch_norm: Take torchvision's ``vgg19_bn``.
         dropout: Share of values dropped before the last layer while training (with
             ``head="paper"`` also between the fully connected layers), 0 to below 1.
+        contrast: ``local`` takes brightness and slow shading out of the picture first
+            (:func:`casting_inspect.models.contrast.local_contrast`); ``none`` does not.
 
     Attributes:
-        cache_layer: ``fc2`` (N, 4096), ``pooled`` (N, 512) or ``grid`` (N, 512, S/32, S/32).
+        cache_layer: ``fc2`` (N, 4096), ``pooled`` (N, 512), ``grid`` (N, 512, S/32, S/32) or
+            ``pyramid`` (N, 2560), followed by ``-local`` with local contrast.
         derivable: Other layers whose stored values give this one's, and how.
 
     Raises:
@@ -58,22 +67,27 @@ class Vgg19(nn.Module):
         weights: str = "imagenet",
         batch_norm: bool = False,
         dropout: float = 0.5,
+        contrast: str = "none",
     ) -> None:
         super().__init__()
-        if head not in HEADS:
-            options = ", ".join(HEADS)
-            raise UserError(
-                f"model.head={head}: not one of {options}.{suggestion(str(head), HEADS)}"
-            )
+        for key, value, options in (("head", head, HEADS), ("contrast", contrast, CONTRASTS)):
+            if value not in options:
+                raise UserError(
+                    f"model.{key}={value}: not one of {', '.join(options)}."
+                    f"{suggestion(str(value), options)}"
+                )
         if not 0.0 <= dropout < 1.0:
             raise UserError(f"model.dropout={dropout}: give a share from 0 to below 1.")
         # buffers out of the state dict: constants, the same whatever the weights
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
         self.head_name = head
-        self.cache_layer = {"paper": "fc2", "gap": "pooled", "attention": "grid"}[head]
+        self.contrast = contrast
+        layers = {"paper": "fc2", "gap": "pooled", "attention": "grid", "pyramid": "pyramid"}
+        kind = "-local" if contrast == "local" else ""
+        self.cache_layer = layers[head] + kind
         # what is stored for the attention head gives the pooled values without another pass
-        self.derivable = {"grid": pooled} if head == "gap" else {}
+        self.derivable = {"grid" + kind: pooled} if head == "gap" else {}
         self._add_layers(head, batch_norm, dropout)
         self._fill(weights, batch_norm)
 
@@ -88,8 +102,9 @@ class Vgg19(nn.Module):
             self.classifier: nn.Sequential = network.classifier
             self.classifier[-1] = nn.Linear(network.classifier[-1].in_features, CLASSES)
             initialise_linear(self.classifier[-1])
-        elif head == "gap":
-            self.head: nn.Module = PooledHead(CHANNELS, dropout)
+        elif head in ("gap", "pyramid"):
+            channels = CHANNELS if head == "gap" else PYRAMID_CHANNELS
+            self.head: nn.Module = PooledHead(channels, dropout)
         else:
             self.head = AttentionHead(CHANNELS, dropout)
 
@@ -130,9 +145,15 @@ class Vgg19(nn.Module):
 
         Returns:
             ``fc2``: (N, 4096) after the second fully connected layer's ReLU; ``pooled``: (N, 512)
-            float32; ``grid``: (N, 512, S/32, S/32). Autocast's type except for ``pooled``.
+            float32; ``grid``: (N, 512, S/32, S/32); ``pyramid``: (N, 2560) float32, mean and
+            maximum of block 3, 4, 5. ``fc2`` and ``grid`` have autocast's type.
         """
-        grid: Tensor = self.features((images - self.mean) / self.std)
+        if self.contrast == "local":
+            images = local_contrast(images)
+        normalised = (images - self.mean) / self.std
+        if self.head_name == "pyramid":
+            return self._pyramid(normalised)
+        grid: Tensor = self.features(normalised)
         if self.head_name == "gap":
             # rounded as a stored grid is: pooled now or from the store, the bits are the same
             return pooled(grid if self.training else grid.half())
@@ -142,6 +163,22 @@ class Vgg19(nn.Module):
         for layer in self.classifier[:5]:
             values = layer(values)
         return values
+
+    def _pyramid(self, values: Tensor) -> Tensor:
+        """Return mean and maximum over the places of the chosen blocks, (N, 2560) float32."""
+        found = []
+        block = 0
+        for layer in self.features:
+            if isinstance(layer, nn.MaxPool2d):
+                if block in PYRAMID_BLOCKS:
+                    floats = values.float()
+                    found += [floats.mean(dim=(2, 3)), floats.amax(dim=(2, 3))]
+                block += 1
+                if block > max(PYRAMID_BLOCKS):
+                    break
+            values = layer(values)
+        rows = torch.cat(found, dim=1)
+        return rows if self.training else rows.half().float()  # as a stored row is rounded
 
     def head_logits(self, features: Tensor) -> Tensor:
         """Map values of ``backbone_features`` to float32 logits (N, 2)."""

@@ -9,7 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from casting_inspect.models.contrast import box_mean, centre_contrast, contrasts, odd
+from casting_inspect.models.contrast import (
+    box_mean,
+    centre_contrast,
+    contrasts,
+    local_contrast,
+    odd,
+)
 
 SIDE = 40
 
@@ -78,3 +84,45 @@ def test_scales_follow_the_whole_pictures_side() -> None:
 )
 def test_odd(length: float, expected: int) -> None:
     assert odd(length) == expected
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 1000), st.floats(0.3, 1.0), st.floats(0.0, 0.3))
+def test_local_contrast_does_not_see_brightness_or_gain(seed, gain, offset):
+    values = torch.from_numpy(
+        np.random.default_rng(seed).random((1, 1, SIDE, SIDE), dtype=np.float32)
+    )
+    changed = local_contrast(0.7 * gain * values + offset)
+    torch.testing.assert_close(changed, local_contrast(values), atol=1e-3, rtol=1e-3)
+
+
+def test_local_contrast_takes_slow_shading_out_and_keeps_a_spot():
+    slope = torch.linspace(0.2, 0.8, 120).expand(1, 1, 120, 120)
+    picture = slope.clone()
+    picture[0, 0, 58:61, 58:61] -= 0.15
+    flat = local_contrast(slope)[0, 0, 20:100, 20:100]
+    found = local_contrast(picture)[0, 0]
+    assert flat.std() < 0.02
+    assert found.argmin().item() // 120 in (58, 59, 60)
+    assert found[59, 59] < flat.min() - 0.3
+
+
+def test_local_contrast_leaves_a_plain_surface_plain():
+    noise = torch.from_numpy(np.random.default_rng(0).normal(0.5, 0.002, (1, 1, 60, 60)))
+    found = local_contrast(noise)
+    assert found.dtype == torch.float32
+    assert found.std() < 0.03
+
+
+def test_local_contrast_is_the_closed_form_of_scipys_filters():
+    values = np.random.default_rng(1).random((48, 48))
+    size = 5  # 48 / 12, the odd number above
+
+    def smooth(picture):
+        once = ndimage.uniform_filter(picture, size, mode="nearest")
+        return ndimage.uniform_filter(once, size, mode="nearest")
+
+    centred = values - smooth(values)
+    expected = 0.5 + 0.2 * centred / np.maximum(np.sqrt(smooth(centred**2)), 0.02)
+    found = local_contrast(torch.from_numpy(values)[None, None])[0, 0]
+    np.testing.assert_allclose(found, expected.clip(0, 1), atol=1e-4)

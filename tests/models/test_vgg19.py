@@ -245,3 +245,45 @@ def test_standin_weights(images: Tensor) -> None:
 def test_paper_head_refuses_standin_weights() -> None:
     with pytest.raises(UserError, match="no fully connected layers"):
         Vgg19(head="paper", weights=str(STANDIN))
+
+
+@pytest.fixture(scope="module")
+def pyramid() -> Vgg19:
+    torch.manual_seed(0)
+    return Vgg19(head="pyramid", weights="none").eval()
+
+
+def test_pyramid_is_mean_and_maximum_of_three_blocks(pyramid: Vgg19, images: Tensor) -> None:
+    twin = torchvision_twin(pyramid)
+    values, expected = by_hand(images), []
+    for place, layer in enumerate(twin.features):  # type: ignore[arg-type, var-annotated]
+        values = layer(values)
+        if place in (17, 26, 35):  # the last ReLU of blocks 3, 4 and 5
+            expected += [values.mean(dim=(2, 3)), values.amax(dim=(2, 3))]
+    found = pyramid.backbone_features(images)
+    assert found.shape == (2, 2560)
+    assert pyramid.cache_layer == "pyramid"
+    # rounded to float16, as a stored row is
+    torch.testing.assert_close(found, torch.cat(expected, dim=1), rtol=2**-10, atol=1e-6)
+    with torch.no_grad():
+        assert torch.equal(pyramid(images), pyramid.head_logits(found))
+    assert is_split(pyramid)
+
+
+def test_local_contrast_makes_the_features_blind_to_light(images: Tensor) -> None:
+    torch.manual_seed(0)
+    network = Vgg19(head="gap", weights="none", contrast="local").eval()
+    plain = Vgg19(head="gap", weights="none").eval()
+    plain.load_state_dict(network.state_dict())
+    with torch.no_grad():
+        darker, same = (network.backbone_features(x) for x in (0.5 * images, images))
+        seen, unseen = (plain.backbone_features(x) for x in (0.5 * images, images))
+    torch.testing.assert_close(darker, same, rtol=0.01, atol=1e-3)
+    assert (seen - unseen).abs().max() > 10 * (darker - same).abs().max()
+    assert network.cache_layer == "pooled-local"
+    assert list(network.derivable) == ["grid-local"]
+
+
+def test_unknown_contrast() -> None:
+    with pytest.raises(UserError, match=r"model.contrast=locl: not one of none, local. Did you"):
+        Vgg19(weights="none", contrast="locl")
