@@ -1,0 +1,63 @@
+"""The linear probe: logistic regression on frozen features, solved to the end, not stepped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+SMALLEST_DEVIATION = 1e-6
+MOST_ITERATIONS = 2000
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A linear classifier on standardised features: logit = ((x - mean) / deviation) @ w + bias.
+
+    Attributes:
+        mean: (d,) of the training rows, weighted.
+        deviation: (d,) of the training rows, weighted; at least 1e-6.
+        coefficients: w, (d,).
+        bias: The logit at the mean.
+    """
+
+    mean: Floats
+    deviation: Floats
+    coefficients: Floats
+    bias: float
+
+    def logits(self, features: NDArray[np.floating]) -> Floats:
+        """Return the log-odds of normal, (n,), of feature rows (n, d)."""
+        direction = self.coefficients / self.deviation
+        return np.asarray(features @ direction + (self.bias - self.mean @ direction), np.float64)
+
+
+def fit_probe(
+    features: NDArray[np.floating],
+    normal: NDArray[np.bool_],
+    weights: NDArray[np.floating],
+    l2: float,
+) -> Probe:
+    """Minimise the weighted mean log loss plus ``l2`` / 2 times the squared length of w.
+
+    The problem is convex, so that neither a learning rate nor an order nor a seed decides, and the
+    number of rows does not change what ``l2`` means. Solved by L-BFGS (scikit-learn).
+
+    Args:
+        features: Rows (n, d).
+        normal: The class of each row, (n,); both are there.
+        weights: Weight of each row in loss, mean and deviation, (n,), not all zero.
+        l2: Strength of the penalty, above 0.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    share = np.asarray(weights, np.float64) / float(np.sum(weights))
+    rows = np.asarray(features, np.float64)
+    mean = share @ rows
+    deviation = np.sqrt(np.maximum(share @ np.square(rows - mean), 0.0))
+    deviation = np.maximum(deviation, SMALLEST_DEVIATION)
+    solver = LogisticRegression(C=1.0 / l2, tol=1e-5, max_iter=MOST_ITERATIONS)
+    solver.fit((rows - mean) / deviation, normal, sample_weight=share)
+    return Probe(mean, deviation, solver.coef_[0], float(solver.intercept_[0]))
