@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS: Final = ("path", "label", "group", "split", "source", "sha256", "width", "height")
-OPTIONAL: Final = ("part", "lot", "capture", "kind", "defect_size")
+OPTIONAL: Final = ("group_wide", "part", "lot", "capture", "kind", "defect_size")
 SPLITS: Final = ("", "train", "val", "test")
 _NUMBERS: Final = ("width", "height")
 _log = logging.getLogger(__name__)

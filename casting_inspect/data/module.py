@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
 import json
+import logging
 import multiprocessing
 import os
 from collections.abc import Mapping, Sequence
@@ -23,13 +25,14 @@ from casting_inspect.data.decode import Window, auto_window
 from casting_inspect.data.manifest import check_files, dataset_digest, find_manifest
 from casting_inspect.data.outcome import recorded_window
 from casting_inspect.data.pixel_cache import PixelCache
-from casting_inspect.data.splits import assign_splits
+from casting_inspect.data.splits import BY_GROUP, Assignment, SplitRule, assign, assign_inner
 from casting_inspect.errors import UserError, suggestion
 from casting_inspect.files import sha256_of_file
 from casting_inspect.labels import CLASS_NAMES
 
 PARTS = ("train", "val", "test")
 MOST_WORKERS = 8
+_log = logging.getLogger(__name__)
 
 
 class CastingDataModule(L.LightningDataModule):
@@ -42,8 +45,8 @@ class CastingDataModule(L.LightningDataModule):
     Args:
         root: Folder of the pictures: its ``manifest.csv``, or its normal and defective folders.
         manifest: Another table than the folder's own; paths stay relative to ``root``.
-        split: ``group``, ``file``, ``vendor`` or ``manifest``: see `assign_splits`, also for
-            ``folds``, ``fold``, ``partition``, ``val_fraction`` and ``test_fraction``.
+        split: ``group``, ``lot``, ``time``, ``file``, ``vendor`` or ``manifest``: see `SplitRule`,
+            also for its other attributes, which are keywords here.
         image_size: Pixels a side, S.
         fit: ``pad`` or ``stretch``, for pictures that are not square.
         window: For pictures of more than 8 bits: the two values that become black and white, or
@@ -58,6 +61,7 @@ class CastingDataModule(L.LightningDataModule):
             Python's default.
         cache_pixels: Bytes of decoded pictures that are kept in memory.
         limit: For a trial: pictures a part at most, spread evenly over it and its classes.
+        split_options: Further attributes of `SplitRule`.
 
     Raises:
         UserError: If a value is not valid; from `setup`, if the folder, the manifest or the split
@@ -70,11 +74,6 @@ class CastingDataModule(L.LightningDataModule):
         manifest: Path | str | None = None,
         *,
         split: str = "group",
-        folds: int = 5,
-        fold: int = 0,
-        partition: int = 0,
-        val_fraction: float = 0.2,
-        test_fraction: float = 0.4,
         image_size: int = 224,
         fit: str = "pad",
         window: str | Sequence[float] | None = "auto",
@@ -87,18 +86,12 @@ class CastingDataModule(L.LightningDataModule):
         start_method: str | None = None,
         cache_pixels: int = 2**30,
         limit: int | None = None,
+        **split_options: Any,
     ) -> None:
         super().__init__()
         self.root = Path(root)
         self.manifest = Path(manifest) if manifest is not None else None
-        self.split_options: dict[str, Any] = {
-            "split": split,
-            "folds": folds,
-            "fold": fold,
-            "partition": partition,
-            "val_fraction": val_fraction,
-            "test_fraction": test_fraction,
-        }
+        self.rule = SplitRule(split, **split_options)
         self.image_size = _at_least(1, image_size, "model.image_size")
         self.fit = _one_of(("pad", "stretch"), fit, "data.fit")
         self.window = _given_window(window)
@@ -114,10 +107,14 @@ class CastingDataModule(L.LightningDataModule):
         self._cache = PixelCache(cache_pixels)
         self.limit = None if limit is None else _at_least(2, limit, "data.limit")
         self._frame: pd.DataFrame | None = None
+        self._assignment: Assignment | None = None
+        self.inner_folds = 0
         self._whole: dict[bool, CastingDataset] = {}
 
     def setup(self, stage: str | None = None) -> None:  # noqa: ARG002 (all parts at once)
-        """Read the manifest, split it, and find the window; a second call does nothing.
+        """Read the manifest, find groups where needed, split it, and find the window.
+
+        A second call does nothing.
 
         Raises:
             UserError: If the folder, the manifest, a file or the split will not do.
@@ -133,9 +130,18 @@ class CastingDataModule(L.LightningDataModule):
             digest or sha256_of_file(self.root / path)
             for path, digest in zip(frame["path"], frame["sha256"], strict=True)
         ]
-        frame["split"] = assign_splits(frame, **self.split_options)
+        if self.rule.split in BY_GROUP:
+            frame = grouped(frame, self.root)
+        self._divide(frame)
+
+    def _divide(self, frame: pd.DataFrame) -> None:
+        """Give every row its part and inner fold, and find the window of the training part."""
+        frame = frame.copy()
+        self._assignment = assign(frame, self.rule)
+        frame["split"] = self._assignment.part
         if self.limit is not None:
             frame["split"] = limited(frame, self.limit)
+        frame["inner"], self.inner_folds = assign_inner(frame, frame["split"], self.rule)
         if self._window_is_auto:
             training = frame.loc[frame["split"] == "train", "path"]
             chosen = recorded_window(self.root)
@@ -145,9 +151,31 @@ class CastingDataModule(L.LightningDataModule):
         self._whole = {augmented: self._dataset(every, augmented) for augmented in (False, True)}
         self._whole[False].cache = PixelCache(0)  # `picture` gives a plain one once
 
+    def with_fold(self, fold: int | None) -> CastingDataModule:
+        """Return the same pictures with another test part; they are not read again.
+
+        Args:
+            fold: See `SplitRule`.
+        """
+        other = copy.copy(self)
+        other.rule = dataclasses.replace(self.rule, fold=fold)
+        # whatever the vendor's split was, a split by group does not look at it
+        other._divide(self.frame)
+        return other
+
+    @property
+    def assignment(self) -> Assignment:
+        """How the rows were split: what was left out and why, groups with both labels."""
+        if self._assignment is None:
+            raise RuntimeError("CastingDataModule: call setup() first")
+        return self._assignment
+
     @property
     def frame(self) -> pd.DataFrame:
-        """The manifest as used: sorted by path, every digest known, ``split`` as assigned."""
+        """The manifest as used: sorted by path, every digest known, ``split`` as assigned.
+
+        ``inner`` is the inner fold that holds a training row out, as text, or empty.
+        """
         if self._frame is None:
             raise RuntimeError("CastingDataModule: call setup() first")
         return self._frame
@@ -162,6 +190,10 @@ class CastingDataModule(L.LightningDataModule):
         if split not in PARTS:
             raise ValueError(f"split '{split}' must be one of {', '.join(PARTS)}")
         return np.flatnonzero(self.frame["split"] == split).astype(np.int64)
+
+    def inner_rows(self, inner: int) -> np.ndarray:
+        """Return the training rows that inner fold ``inner`` holds out, int64, ascending."""
+        return np.flatnonzero(self.frame["inner"] == str(inner)).astype(np.int64)
 
     def dataset(self, split: str, augmented: bool) -> CastingDataset:
         """Return the pictures of a part; keys are rows of `frame`."""
@@ -190,8 +222,7 @@ class CastingDataModule(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Sample]:
         """Return augmented training batches, in an order of its own for each epoch."""
-        rows = self.rows("train")
-        return self._loader(self._dataset(rows, augmented=True), rows, shuffle=True)
+        return self.loader(self.rows("train"), augmented=True)
 
     def val_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
         """Return validation batches in the order of `frame`, or an empty list without that part."""
@@ -203,13 +234,21 @@ class CastingDataModule(L.LightningDataModule):
 
     def predict_dataloader(self) -> DataLoader[Sample]:
         """Return every row that is in a part, plain, in the order of `frame`."""
-        rows = np.flatnonzero(self.frame["split"] != "").astype(np.int64)
-        return self._loader(self._dataset(rows, augmented=False), rows, shuffle=False)
+        return self.loader(np.flatnonzero(self.frame["split"] != "").astype(np.int64))
 
     def plain_dataloader(self, split: str) -> DataLoader[Sample]:
         """Return a part's batches in the order of `frame`, nothing augmented."""
-        rows = self.rows(split)
-        return self._loader(self._dataset(rows, augmented=False), rows, shuffle=False)
+        return self.loader(self.rows(split))
+
+    def loader(self, rows: np.ndarray, *, augmented: bool = False) -> DataLoader[Sample]:
+        """Return batches of any rows of `frame`.
+
+        Args:
+            rows: int64 (n,).
+            augmented: Changed as in the epoch, in an order of its own for each; else plain, in
+                the order given.
+        """
+        return self._loader(self._dataset(rows, augmented), rows, shuffle=augmented)
 
     def _dataset(self, rows: np.ndarray, augmented: bool) -> CastingDataset:
         return CastingDataset(
@@ -237,6 +276,32 @@ class CastingDataModule(L.LightningDataModule):
             # its own generator: making an iterator draws a number, from the global one otherwise
             generator=torch.Generator().manual_seed(self.seed),
         )
+
+
+def grouped(frame: pd.DataFrame, root: Path) -> pd.DataFrame:
+    """Return a manifest in which every picture has a group, found by the audit where it had none.
+
+    Args:
+        frame: A manifest with ``sha256``.
+        root: What its paths are relative to.
+    """
+    named = frame["group"] != ""
+    if "group_wide" in frame:
+        named |= frame["group_wide"] != ""
+    if named.all():
+        return frame
+    from casting_inspect.data.audit.groups import with_groups
+
+    _log.info(
+        "%s: %d of %d pictures have no group; looking for copies of one photograph among them "
+        "(kept for the next time; data.split=file does without)",
+        root,
+        (~named).sum(),
+        len(frame),
+    )
+    found: pd.DataFrame = with_groups(frame, root)[0]
+    _log.info("%d pictures are of %d photographs or castings", len(found), found["group"].nunique())
+    return found
 
 
 def limited(frame: pd.DataFrame, limit: int) -> pd.Series:

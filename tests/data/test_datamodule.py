@@ -6,8 +6,10 @@ import hashlib
 import os
 import pickle
 import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -135,8 +137,32 @@ def test_the_order_of_the_manifest_plays_no_part(root: Path, tmp_path: Path) -> 
 def test_folders_without_a_manifest(folders: Path) -> None:
     data = module(folders, split="file")
     assert data.frame["split"].value_counts().to_dict() == {"train": 18, "test": 14, "val": 4}
-    with pytest.raises(UserError, match=r"data\.split=file"):
-        module(folders)
+
+
+def test_groups_are_looked_for_where_there_are_none_and_only_there(
+    folders: Path, root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[Path] = []
+
+    def with_groups(frame: pd.DataFrame, where: Path) -> tuple[pd.DataFrame, dict[str, int]]:
+        asked.append(where)
+        assert (frame["sha256"].str.len() == 64).all()
+        names = [f"g{label[0]}{k // 2}" for k, label in enumerate(frame["label"])]
+        wide = [f"w{name[1]}{k // 4}" for k, name in enumerate(names)]
+        return frame.assign(group=names, group_wide=wide), {}
+
+    monkeypatch.setitem(
+        sys.modules, "casting_inspect.data.audit.groups", SimpleNamespace(with_groups=with_groups)
+    )
+    with caplog.at_level("INFO"):
+        data = module(folders, folds=3)
+    assert asked == [folders]
+    assert "36 of 36 pictures have no group" in caplog.text
+    assert (data.frame.groupby("group_wide")["split"].nunique() == 1).all()
+    assert data.frame["split"].nunique() == 3
+    module(root)
+    module(folders, split="file")
+    assert asked == [folders]  # groups that are there, or not used, cost nothing
 
 
 def test_further_names_of_folders(folders: Path, tmp_path: Path) -> None:
