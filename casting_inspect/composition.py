@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def help_text(name: str, conf: Path, flags: argparse.Namespace, lines: Sequence[
             found = sorted(
                 choices(conf, flags, group), key=lambda choice: (choice != default, choice)
             )
-            return ", ".join(found)
+            return textwrap.fill(", ".join(found), 84, subsequent_indent=" " * 14)
 
         OmegaConf.register_new_resolver("choices_of", choices_of, replace=True)
         config = _composed(name, flags, lines)

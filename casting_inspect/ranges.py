@@ -112,6 +112,11 @@ CLASS_WEIGHTS = rule("false or balanced", lambda value: value is False or value 
 DETERMINISTIC = rule("true, false or warn", lambda v: isinstance(v, bool) or v == "warn")
 CHANNELS_LAST = rule("true, false or auto", lambda v: isinstance(v, bool) or v == "auto")
 CROP = rule("even, from 8 to 128", lambda value: 8 <= value <= 128 and value % 2 == 0)
+FLOOR_SIDE = rule("32: a floor's picture has no other size", lambda value: value == 32)
+GAMMA = rule(
+    "scale, auto or a number above 0",
+    lambda value: value in ("scale", "auto") or (_is_number(value) and value > 0),
+)
 BETAS = rule(
     "two numbers from 0 to below 1",
     lambda v: isinstance(v, ListConfig) and len(v) == 2 and all(0 <= each < 1 for each in v),

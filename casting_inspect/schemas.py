@@ -14,6 +14,8 @@ from casting_inspect.ranges import (
     CROP,
     DETERMINISTIC,
     DEVICES,
+    FLOOR_SIDE,
+    GAMMA,
     LIMIT,
     NAME,
     WINDOW,
@@ -24,6 +26,8 @@ from casting_inspect.ranges import (
     one_of,
     text,
 )
+
+FLOORS = ("floor_histogram", "floor_pixels", "floor_background")  # as in models.floors
 
 # the validation part alone may choose; the test part is never among these
 MONITORS = ("val/loss", "val/accuracy", "val/escape_rate", "val/overkill_rate", "val/auroc")
@@ -130,6 +134,16 @@ class Nguyen2021Schema(SmallCnnSchema):
 
     parts: int = field(default=MISSING, metadata=between(1, 8))
     place_size: int = field(default=MISSING, metadata=between(1, 512))
+
+
+@dataclass
+class FloorSchema(ModelSchema):
+    """A floor: an SVM on a few numbers of a picture."""
+
+    name: str = field(default=MISSING, metadata=one_of(*FLOORS))
+    image_size: int = field(default=MISSING, metadata=FLOOR_SIDE)
+    cost: float = field(default=MISSING, metadata=above_zero())
+    gamma: Any = field(default=MISSING, metadata=GAMMA)
 
 
 @dataclass
@@ -312,6 +326,7 @@ def register() -> None:
         "lin2018": Lin2018Schema,
         "nguyen2021": Nguyen2021Schema,
         "cnn": SmallCnnSchema,
+        "floor": FloorSchema,
         "custom": OwnModelSchema,
     }
     for name, schema in models.items():

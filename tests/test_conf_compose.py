@@ -146,8 +146,8 @@ def test_help_has_purpose_groups_keys_and_three_examples(name: str) -> None:
     assert "${" not in text.replace("${predictions}", "")
     if name == "train":
         for group, choice in CHOICES:
-            (line,) = (line for line in text.splitlines() if line.startswith(f"  {group} "))
-            assert re.search(rf"\b{choice}\b", line)
+            (found,) = re.findall(rf"^  {group} .*(?:\n {{14}}.*)*", text, re.MULTILINE)
+            assert re.search(rf"\b{choice}\b", found)
     else:
         assert "Groups: none" in text
 

@@ -1,0 +1,1 @@
+"""What a data set is worth as evidence: groups, leaks, conflicts, shortcuts."""
