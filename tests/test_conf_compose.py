@@ -168,4 +168,4 @@ def test_a_folder_of_ones_own_adds_choices(tmp_path: Path) -> None:
     own = {"name": "mine", "image_size": 64, "_target_": "my_package.Net", "anything": 3}
     (tmp_path / "model" / "mine.yaml").write_text(yaml.safe_dump(own), encoding="utf-8")
     flags = Namespace(config_name=None, config_dir=str(tmp_path))
-    assert re.search(r"model +mine, .*vgg19", help_text("train", CONF, flags, ["model=mine"]))
+    assert re.search(r"(?s)model +mine, .*vgg19", help_text("train", CONF, flags, ["model=mine"]))

@@ -30,6 +30,13 @@ _BY_FILE: Final = (
 )
 
 
+_MODELS: Final = {
+    "floor_histogram": "Floor: grey histogram",
+    "floor_background": "Floor: background alone",
+    "floor_pixels": "Floor: 32 x 32 pixels",
+}
+
+
 def reported_split(metrics: Mapping[str, Any]) -> str:
     """Return the split to show in full: test, else validation, else training."""
     return next(split for split in REPORTED if split in metrics)
@@ -41,11 +48,13 @@ def print_metrics(
     """Print the headline by group, the paper's figures by file and the confusion table.
 
     The test split is shown in full (else validation, else training), the others in a line each.
+    Where the metrics know of a leak, it stands right under the headline, with the floors.
 
     Args:
-        metrics: What ``metrics.all_metrics`` returns.
+        metrics: What ``metrics.all_metrics`` returns, and as far as known ``leak`` and ``floors``
+            (see ``leak_sentence`` and `_floors`).
         console: Where to print; by default standard output.
-        note: A line under the headline, such as the leak that a split by file carries.
+        note: A line under the headline.
     """
     screen = console or Console()
     shown = reported_split(metrics)
@@ -55,6 +64,12 @@ def print_metrics(
         _remark(screen, "~ approximate: too few groups, or too few with an error, to be sure.")
     if note:
         screen.print(Padding(Text(note, style="bold yellow"), (0, 1)))
+    if "leak" in metrics:
+        style = "bold yellow" if metrics["leak"]["files"] else ""
+        screen.print(Padding(Text(leak_sentence(metrics["leak"]), style=style), (0, 1)))
+    if metrics.get("floors"):
+        screen.print()
+        screen.print(_floors(figures, metrics["floors"]))
     screen.print()
     screen.print(_by_file(figures))
     screen.print()
@@ -63,6 +78,44 @@ def print_metrics(
     if others:
         screen.print()
         screen.print(_other_splits({split: metrics[split] for split in others}))
+
+
+def leak_sentence(leak: Mapping[str, Any]) -> str:
+    """Return what the leak of a split is, and what follows, in one or two sentences.
+
+    Args:
+        leak: ``files`` of the part that have a copy in training, ``of`` how many, their ``share``,
+            the ``part`` and where ``groups`` are from: ``manifest`` or ``audit``.
+    """
+    part = _NAMES[leak.get("part", "test")]
+    found = "by the audit" if leak["groups"] == "audit" else "by the manifest's groups"
+    start = f"{percent(leak['share'], 1)} of the {leak['of']:,} {part} files have a copy of their"
+    if not leak["files"]:
+        return f"{start} photograph or casting in training, {found}."
+    return (
+        f"{start} photograph or casting in training, {found}: figures on this split say little "
+        "about a new casting; data.split=group does."
+    )
+
+
+def floor_sentence(floors: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return what floors get on the same files, in one line."""
+    each = [
+        f"{_MODELS.get(name, name).removeprefix('Floor: ')} {percent(figures['accuracy'])}"
+        for name, figures in floors.items()
+    ]
+    return f"Accuracy of floors on the same files: {', '.join(each)}."
+
+
+def _floors(figures: Mapping[str, Any], floors: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Return the model's figures by file above those of floors, fitted and tested on its files."""
+    table = _table("Beside floors that know nothing of defects, on the same files")
+    for column in ("", "accuracy", "escape rate", "overkill rate", "AUROC"):
+        table.add_column(column, justify="right" if column else "left")
+    for name, of_model in {"This model": figures, **floors}.items():
+        rates = (percent(of_model[key]) for key in ("accuracy", "escape_rate", "overkill_rate"))
+        table.add_row(_MODELS.get(name, name), *rates, _short("auroc", of_model["auroc"]))
+    return table
 
 
 def percent(share: float | None, decimals: int = 2) -> str:

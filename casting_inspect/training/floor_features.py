@@ -72,7 +72,7 @@ def _seen(paths: Sequence[Path], window: Window | None, progress: bool) -> dict[
 def _read(path: Path, rows: int) -> dict[str, Features] | None:
     """Return the tables of a file, or None where there is none or it is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             tables = {what: stored[what].astype(np.float32) for what in SEEN}
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
         return None

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
+from casting_inspect.data.folds import units_of
 from casting_inspect.data.module import CastingDataModule
 from casting_inspect.evaluation.metrics import auroc, confusion_counts, file_figures
 from casting_inspect.labels import NORMAL
@@ -86,15 +87,15 @@ def group_weights(frame: pd.DataFrame, rows: Rows) -> NDArray[np.float64]:
     """Return weights of rows, mean 1 in each class, with which a class's groups count the same.
 
     Args:
-        frame: A manifest; ``group_wide`` counts where it is filled, else ``group``, else the file.
+        frame: A manifest; units as ``folds.units_of`` says, from ``group_wide`` and ``group``.
         rows: Positions in it.
     """
     table = frame.iloc[rows]
-    unit = table["group"].where(table["group"] != "", table["path"])
-    if "group_wide" in table:
-        unit = table["group_wide"].where(table["group_wide"] != "", unit)
-    labels = table["label"]
-    weights = 1.0 / unit.groupby([labels, unit]).transform("size")
+    wide = table.get("group_wide", "")
+    unit = units_of(pd.DataFrame({"group": table["group"], "group_wide": wide}))
+    labels = table["label"].to_numpy()
+    keys = pd.DataFrame({"label": labels, "unit": unit})
+    weights = 1.0 / keys.groupby(["label", "unit"])["unit"].transform("size")
     scaled = weights / weights.groupby(labels).transform("mean")
     return np.asarray(scaled, dtype=np.float64)
 

@@ -10,7 +10,13 @@ import pytest
 from rich.console import Console
 
 from casting_inspect.evaluation.metrics import all_metrics
-from casting_inspect.evaluation.tables import percent, print_metrics, reported_split
+from casting_inspect.evaluation.tables import (
+    floor_sentence,
+    leak_sentence,
+    percent,
+    print_metrics,
+    reported_split,
+)
 
 
 def screen(frame: pd.DataFrame, note: str = "", width: int = 80) -> str:
@@ -119,3 +125,63 @@ def test_the_test_split_is_reported_first() -> None:
     assert reported_split({"train": 1, "val": 2, "test": 3}) == "test"
     assert reported_split({"train": 1, "val": 2}) == "val"
     assert reported_split({"train": 1}) == "train"
+
+
+LEAK = {"part": "test", "share": 3195 / 3205, "files": 3195, "of": 3205, "groups": "audit"}
+FLOORS = {
+    "floor_histogram": {
+        **{"n": 3205, "accuracy": 3202 / 3205, "escape_rate": 2 / 1845},
+        **{"overkill_rate": 1 / 1360, "auroc": 0.99981},
+    },
+    "floor_background": {
+        **{"n": 3205, "accuracy": 0.9, "escape_rate": 0.1, "overkill_rate": 0.1, "auroc": None}
+    },
+}
+
+
+def shown_with(frame: pd.DataFrame, width: int = 80, **beside: object) -> str:
+    stream = io.StringIO()
+    console = Console(file=stream, width=width)
+    print_metrics({**all_metrics(frame), **beside}, console)  # type: ignore[dict-item]
+    return stream.getvalue()
+
+
+def test_the_leak_and_the_floors_stand_right_under_the_headline(paper: pd.DataFrame) -> None:
+    text = squeezed(shown_with(paper, leak=LEAK, floors=FLOORS))
+    for words in (
+        "99.7 % of the 3,205 test files have a copy of their photograph or casting in training",
+        "by the audit",
+        "say little about a new casting; data.split=group does.",
+        "This model 99.25 % 0.76 % 0.74 %",
+        "Floor: grey histogram 99.91 % 0.11 % 0.07 % 0.9998",
+        "Floor: background alone 90.00 % 10.00 % 10.00 % -",
+    ):
+        assert words in text
+    assert text.index("Balanced accuracy") < text.index("99.7 %") < text.index("This model")
+    assert text.index("Floor: background") < text.index("By file")
+
+
+def test_nothing_of_a_leak_is_cut_on_a_narrow_screen(paper: pd.DataFrame) -> None:
+    text = shown_with(paper, 80, leak=LEAK, floors=FLOORS)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+
+
+def test_a_split_that_keeps_castings_together_is_said_to() -> None:
+    none = {"part": "val", "share": 0.0, "files": 0, "of": 12, "groups": "manifest"}
+    sentence = leak_sentence(none)
+    assert sentence.startswith("0.0 % of the 12 validation files")
+    assert "by the manifest's groups" in sentence
+    assert "little" not in sentence
+
+
+def test_one_file_of_many_is_not_rounded_away() -> None:
+    one = {"part": "test", "share": 1 / 30_000, "files": 1, "of": 30_000, "groups": "audit"}
+    assert leak_sentence(one).startswith("< 0.1 % of the 30,000")
+    assert "say little" in leak_sentence(one)
+
+
+def test_floors_in_one_line() -> None:
+    assert floor_sentence(FLOORS) == (
+        "Accuracy of floors on the same files: grey histogram 99.91 %, background alone 90.00 %."
+    )

@@ -5,29 +5,29 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-LINKS = ("group_wide", "group", "sha256")
-"""Columns in which an equal word, not empty, says that two files show the same casting."""
+from casting_inspect.data.folds import units_of
 
 
 def copies_in_training(frame: pd.DataFrame) -> pd.Series[bool]:
     """Return whether another file of a test file's group is one that the run learns from.
 
-    Files of the validation part count as training: they choose epochs and threshold, and with a
-    split by file they were taken from the training part.
+    A possible link (``group_wide``) is enough, and so are equal bytes. Files of the validation
+    part count as training: they choose epochs and threshold, and with a split by file they were
+    taken from the training part.
 
     Args:
         frame: A manifest as used: ``split``, and as far as known ``group_wide``, ``group`` and
-            ``sha256``. A possible link is enough.
+            ``sha256``, empty where not.
 
     Returns:
         One truth value for each row of the test part, with the index of ``frame``.
     """
-    split = frame["split"]
-    test = frame[split == "test"]
-    learnt = frame[split.isin(["train", "val"])]
-    found = np.zeros(len(test), dtype=bool)
-    for column in LINKS:
-        if column in frame:
-            known = set(learnt[column].dropna().astype(str)) - {""}
-            found |= test[column].astype(str).isin(known).to_numpy()
-    return pd.Series(found, index=test.index, name="copy_in_training", dtype=bool)
+    empty = pd.Series("", index=frame.index, dtype=object)
+    columns = ("group", "group_wide", "sha256")
+    known = {column: frame.get(column, empty).fillna("").astype(str) for column in columns}
+    unit = units_of(pd.DataFrame(known))
+    test = (frame["split"] == "test").to_numpy(dtype=bool)
+    learnt = frame["split"].isin(["train", "val"]).to_numpy(dtype=bool)
+    bytes_learnt = set(known["sha256"][learnt]) - {""}
+    found = np.isin(unit, unit[learnt]) | known["sha256"].isin(bytes_learnt).to_numpy(dtype=bool)
+    return pd.Series(found[test], index=frame.index[test], name="copy_in_training", dtype=bool)

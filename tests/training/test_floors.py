@@ -1,0 +1,218 @@
+"""Floors fitted and scored on rows of a data module, and what stands beside a leaky split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from omegaconf import OmegaConf
+from sklearn.metrics import accuracy_score, roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from casting_inspect.data.decode import read_rgb
+from casting_inspect.data.module import CastingDataModule
+from casting_inspect.models.floors import SEEN, floor_features
+from casting_inspect.training import floor_features as reading
+from casting_inspect.training.floors import FloorFitter, floors_beside, group_weights
+from casting_inspect.training.leak_note import leak_and_floors
+
+
+@pytest.fixture(scope="module")
+def lamps(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a data root: 20 castings, 3 pictures of each, the good ones under a brighter lamp."""
+    root = tmp_path_factory.mktemp("lamps")
+    generator = np.random.default_rng(0)
+    rows = []
+    for part in range(20):
+        label = ("defective", "normal")[part % 2]
+        light = generator.uniform(60, 90) + 70 * (part % 2)
+        for copy in range(3):
+            picture = np.clip(generator.normal(light, 15, (48, 48)), 0, 255).astype(np.uint8)
+            path = f"{part:02d}_{copy}.png"
+            cv2.imwrite(str(root / path), picture)
+            rows.append({"path": path, "label": label, "group": f"part{part}"})
+    pd.DataFrame(rows).to_csv(root / "manifest.csv", index=False)
+    return root
+
+
+def module(root: Path, **options: Any) -> CastingDataModule:
+    data = CastingDataModule(root, image_size=32, **{"split": "file", **options})
+    data.setup()
+    return data
+
+
+def fitter(
+    data: CastingDataModule,
+    name: str = "floor_histogram",
+    weights: str = "file",
+    cost: float = 10.0,
+) -> Any:
+    node = {
+        "model": {"name": name, "cost": cost, "gamma": "scale"},
+        "finetune": {"sample_weights": weights},
+        "callbacks": {"progress_bar": False},
+    }
+    return FloorFitter(OmegaConf.create(node), data)
+
+
+@pytest.mark.parametrize("name", ["floor_histogram", "floor_pixels", "floor_background"])
+def test_a_fitter_scores_any_rows_as_scikit_learn_does(lamps: Path, name: str) -> None:
+    data = module(lamps)
+    train, test = data.rows("train"), data.rows("test")
+    fitted = fitter(data, name).fit(train, None, None, lamps / "nowhere")
+    pictures = [read_rgb(lamps / path) for path in data.frame["path"]]
+    seen = floor_features(name, pictures).astype(float)
+    model = make_pipeline(StandardScaler(), SVC(C=10.0, class_weight="balanced"))
+    model.fit(seen[train], data.labels[train])
+    scores = fitted.score(test)
+    assert list(scores) == test.tolist()
+    np.testing.assert_allclose(list(scores.values()), model.decision_function(seen[test]))
+    assert (fitted.best_epoch, fitted.epochs) == (1, 1)
+    assert not (lamps / "nowhere").exists()
+    assert roc_auc_score(data.labels[test], list(scores.values())) == 1.0
+
+
+def test_a_fit_takes_no_notice_of_the_fits_before_it(lamps: Path) -> None:
+    data = module(lamps)
+    one = fitter(data)
+    rows = data.rows("train")
+    first = one.fit(rows, None, None, lamps).score(data.rows("test"))
+    one.fit(rows[: len(rows) // 2], rows[len(rows) // 2 :], 3, lamps)
+    assert one.fit(rows, data.rows("val"), 7, lamps).score(data.rows("test")) == first
+
+
+def test_it_describes_itself_in_one_line(lamps: Path) -> None:
+    one = fitter(module(lamps), "floor_background")
+    assert "\n" not in one.describe()
+    assert one.describe().startswith("floor_background: RBF-SVM on 72 numbers")
+    assert one.facts["weights"] == "none"
+
+
+def test_weights_by_group_give_castings_and_classes_the_same_say() -> None:
+    frame = pd.DataFrame(
+        {
+            "label": ["normal"] * 6 + ["defective"] * 3,
+            "group": ["a", "a", "a", "b", "", "", "c", "c", "d"],
+            "group_wide": ["", "", "", "", "", "", "w", "w", "w"],
+        }
+    )
+    weights = group_weights(frame, np.arange(9))
+    np.testing.assert_allclose(weights[:6] * (4 / 6), [1 / 3, 1 / 3, 1 / 3, 1, 1, 1])
+    np.testing.assert_allclose(weights[6:], 1)
+    np.testing.assert_allclose(group_weights(frame, np.array([0, 1, 3, 8])), [0.75, 0.75, 1.5, 1])
+
+
+def test_weights_by_group_change_the_fit(lamps: Path) -> None:
+    data = module(lamps)
+    rows = data.rows("train")
+    uneven = np.setdiff1d(rows, rows[:20:3])  # castings with one, two and three pictures
+    plain, by_group = (  # a weak cost, so that what a file may weigh is used up
+        fitter(data, "floor_pixels", by, cost=0.01).fit(uneven, None, None, lamps)
+        for by in ("file", "group")
+    )
+    assert plain.score(data.rows("test")) != by_group.score(data.rows("test"))
+
+
+def test_pictures_are_read_once_and_a_damaged_table_is_made_anew(
+    lamps: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = module(lamps).frame
+    first = reading.seen_of_pictures(frame, lamps, cache=tmp_path)
+    assert {what: table.shape for what, table in first.items()} == {
+        "mean_grey": (60, 1),
+        "histogram": (60, 64),
+        "pixels": (60, 1024),
+        "background": (60, 72),
+    }
+    monkeypatch.setattr(reading, "read_rgb", lambda *_: pytest.fail("read again"))
+    mixed = frame.sample(frac=1, random_state=0)
+    again = reading.seen_of_pictures(mixed, lamps, cache=tmp_path)
+    for what in SEEN:
+        np.testing.assert_array_equal(again[what], first[what][mixed.index])
+    (stored,) = tmp_path.glob("*.npz")
+    stored.write_bytes(stored.read_bytes()[:-50])
+    monkeypatch.undo()
+    anew = reading.seen_of_pictures(frame, lamps, cache=tmp_path)
+    np.testing.assert_array_equal(anew["pixels"], first["pixels"])
+
+
+def test_another_window_is_another_table_and_old_tables_go(lamps: Path, tmp_path: Path) -> None:
+    frame = module(lamps).frame
+    for low in range(reading.KEPT + 3):
+        reading.seen_of_pictures(frame[:2], lamps, window=(low, 300.0), cache=tmp_path)
+    assert len(list(tmp_path.glob("*.npz"))) == reading.KEPT
+
+
+def test_floors_beside_are_fitted_to_the_training_rows_and_measured_on_the_test_rows(
+    lamps: Path,
+) -> None:
+    data = module(lamps)
+    train, test = data.rows("train"), data.rows("test")
+    beside = floors_beside(data, train, test)
+    assert list(beside) == ["floor_histogram", "floor_background"]
+    scores = fitter(data).fit(train, None, None, lamps).score(test)
+    passes = np.array(list(scores.values())) > 0
+    figures = beside["floor_histogram"]
+    assert figures["n"] == len(test)
+    assert figures["accuracy"] == accuracy_score(data.labels[test], passes)
+    assert figures["auroc"] == roc_auc_score(data.labels[test], list(scores.values()))
+    assert figures["accuracy"] == 1.0  # the lamp gives the class away
+
+
+def test_a_split_by_file_carries_its_leak_and_floors(lamps: Path) -> None:
+    data = module(lamps, val_fraction=0.0)
+    found = leak_and_floors(data, "file")
+    frame = data.frame
+    training = set(frame["group"][frame["split"] == "train"])
+    copies = frame["group"][frame["split"] == "test"].isin(training)
+    assert found["leak"] == {
+        "part": "test",
+        "share": copies.mean(),
+        "files": copies.sum(),
+        "of": len(copies),
+        "groups": "manifest",
+    }
+    assert found["leak"]["share"] > 0.5
+    assert found["floors"]["floor_background"]["n"] == len(copies)
+
+
+def test_a_manifests_own_split_can_be_clean_and_needs_no_test_part(lamps: Path) -> None:
+    table = pd.read_csv(lamps / "manifest.csv", dtype=str)
+    number = table["group"].str.removeprefix("part").astype(int)
+    table["split"] = np.where(number < 14, "train", "val")
+    table.to_csv(lamps / "by_hand.csv", index=False)
+    data = module(lamps, split="manifest", manifest=lamps / "by_hand.csv")
+    found = leak_and_floors(data, "manifest")["leak"]
+    assert (found["part"], found["files"], found["of"]) == ("val", 0, 18)
+
+
+def test_a_split_by_group_has_no_such_note(lamps: Path) -> None:
+    data = module(lamps, split="group")
+    assert leak_and_floors(data, "group") == {}
+
+
+def test_pictures_without_groups_are_grouped_by_the_audit(
+    lamps: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = module(lamps)
+    truth = data.frame["group"].copy()
+    data.frame["group"] = ""
+    asked = []
+
+    def with_groups(frame: pd.DataFrame, root: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+        asked.append(root)
+        return frame.assign(group=truth, group_wide=truth), {}
+
+    stand_in = SimpleNamespace(with_groups=with_groups)
+    monkeypatch.setitem(__import__("sys").modules, "casting_inspect.data.audit.groups", stand_in)
+    found = leak_and_floors(data, "file")["leak"]
+    assert asked == [lamps]
+    assert found["groups"] == "audit"
+    assert found["share"] > 0.5
