@@ -12,6 +12,7 @@ COMMANDS = {
     "prepare": "check every picture once and write a folder with its manifest",
     "train": "fit a network and measure it on castings it has never seen",
     "evaluate": "metrics and figures from a table of predictions",
+    "compare": "models on the same test files, with intervals and tests",
     "demo": "synthetic castings, training and evaluation in one go",
 }
 

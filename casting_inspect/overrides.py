@@ -20,6 +20,8 @@ PATH_KEYS: Final = frozenset(
         "source",
         "out",
         "run",
+        "runs",
+        "reference",
         "model",  # a file or a run folder, except in `train`, where it is a group
         "predictions",
         "resume",

@@ -126,6 +126,10 @@ OPTIMIZER = {
     "momentum": between(0, 1, below=True),
     "betas": BETAS,
 }
+RUNS = rule(
+    "a folder, a table, or a list of them",
+    lambda value: isinstance(value, str | ListConfig) and len(value) > 0,
+)
 NAME = rule(
     "made of letters, digits, '.', '_' and '-' (it becomes part of a folder's name)",
     lambda value: re.fullmatch(r"[A-Za-z0-9._-]*[A-Za-z0-9_-]", value) is not None,

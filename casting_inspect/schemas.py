@@ -18,6 +18,7 @@ from casting_inspect.ranges import (
     GAMMA,
     LIMIT,
     NAME,
+    RUNS,
     WINDOW,
     WORKERS,
     above_zero,
@@ -296,10 +297,20 @@ class DemoSchema:
     weights: str = field(default=MISSING, metadata=text())
 
 
+@dataclass
+class CompareSchema:
+    """`compare`."""
+
+    runs: Any = field(default=MISSING, metadata=RUNS)
+    out: str = field(default=MISSING, metadata=text())
+    reference: str | None = field(default=MISSING, metadata=text())
+
+
 SCHEMAS: dict[str, type] = {
     "prepare": PrepareSchema,
     "train": TrainSchema,
     "evaluate": EvaluateSchema,
+    "compare": CompareSchema,
     "demo": DemoSchema,
 }
 

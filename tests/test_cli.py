@@ -124,7 +124,7 @@ def test_an_unknown_command_offers_the_nearest(capsys: pytest.CaptureFixture[str
         "casting-inspect: unknown command 'trian'. Did you mean 'train'?\n"
     )
     assert cli.main(["xyz"]) == 2
-    assert "There are prepare, train, evaluate, demo." in capsys.readouterr().err
+    assert f"There are {', '.join(cli.COMMANDS)}." in capsys.readouterr().err
 
 
 def test_the_rest_of_the_words_goes_to_the_command(
