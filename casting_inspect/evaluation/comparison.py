@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from casting_inspect.errors import UserError, suggestion
-from casting_inspect.evaluation.significance import Outcome, tests_against
 from casting_inspect.evaluation.contenders import FLOOR, Contender, contender
 from casting_inspect.evaluation.gathering import Run
+from casting_inspect.evaluation.significance import Outcome, tests_against
 
 
 @dataclass(frozen=True)

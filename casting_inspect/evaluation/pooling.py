@@ -45,8 +45,8 @@ def averaged_over_seeds(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def under_grouping(table: pd.DataFrame, grouping: str) -> pd.DataFrame:
-    """Return the table with ``group`` taken from the column ``grouping``."""
-    return table if grouping == "group" else table.assign(group=table[grouping])
+    """Return the table with the column ``grouping`` as its only grouping."""
+    return table.assign(group=table[grouping], group_wide=table[grouping])
 
 
 def groupings_of(table: pd.DataFrame) -> tuple[str, ...]:

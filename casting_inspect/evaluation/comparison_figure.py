@@ -1,0 +1,94 @@
+"""The figure of a comparison: escape rate against overkill rate, both with their intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from casting_inspect.evaluation.contenders import Contender
+from casting_inspect.evaluation.figure_style import GREY, blank, percent_axis, style
+
+_COLOURS: Final = ("#222222", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8C6D00", "#56B4E9")
+_MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
+_LEVELS: Final = (0.99, 0.98, 0.95, 0.9, 0.8, 0.7, 0.6)
+_LEAST: Final = 0.02
+"""The axes reach this far at least, however small the errors."""
+
+
+def escape_overkill_figure(contenders: Sequence[Contender]) -> Figure:
+    """Draw each model's escape rate over its overkill rate by group, with 95 % intervals.
+
+    Lines join points of equal balanced accuracy. Models without one of the classes have no point.
+
+    Args:
+        contenders: In the order of the legend, the reference first.
+    """
+    with style():
+        figure = blank(8.6, 5.4)
+        axes = figure.subplots()
+        reach = _LEAST
+        for number, one in enumerate(contenders):
+            point = [one.figures[f"{key}_rate_by_group"] for key in ("overkill", "escape")]
+            if any(figure_["value"] is None for figure_ in point):
+                continue
+            reach = max(reach, *(figure_["high"] for figure_ in point))
+            (x, y), sides = (
+                [figure_["value"] for figure_ in point],
+                [
+                    [[figure_["value"] - figure_["low"]], [figure_["high"] - figure_["value"]]]
+                    for figure_ in point
+                ],
+            )
+            axes.errorbar(
+                *(x, y),
+                xerr=sides[0],
+                yerr=sides[1],
+                fmt=_MARKERS[number % len(_MARKERS)],
+                color=_COLOURS[number % len(_COLOURS)],
+                elinewidth=1.0,
+                capsize=2.5,
+                markersize=7.5,
+                markeredgecolor="white",
+                label=_label(one, reference=number == 0),
+            )
+        limit = min(1.0, 1.04 * reach)
+        _equal_lines(axes, limit)
+        axes.set(xlim=(0.0, limit), ylim=(0.0, limit), aspect="equal")
+        axes.set_xlabel("overkill rate by group (good parts rejected)")
+        axes.set_ylabel("escape rate by group (defective parts passed)")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(percent_axis(None))
+        axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0.0)
+        axes.set_title("Lower left is better")
+    return figure
+
+
+def _label(one: Contender, *, reference: bool) -> str:
+    role = "\n(reference)" if reference else ""
+    dollar = r"\$"  # matplotlib would begin a formula
+    dollar = r"\$"  # matplotlib would begin a formula
+    words = one.name.replace(" ", "\n", 1) if len(one.name) > 26 else one.name
+    return f"{words.replace('$', dollar)}{role}"
+
+
+def _equal_lines(axes: Axes, limit: float) -> None:
+    """Draw lines of equal balanced accuracy: escape + overkill = 2 (1 - balanced accuracy)."""
+    for level in _LEVELS:
+        both = 2.0 * (1.0 - level)
+        if not 0.15 * limit < both < 1.9 * limit:
+            continue
+        axes.plot([0.0, both], [both, 0.0], color="#D9D9D9", linewidth=1.0, zorder=0)
+        x = np.clip(both - 0.985 * limit, 0.0, limit) + 0.012 * limit
+        axes.annotate(
+            f"balanced accuracy {level:g}",
+            (x, both - x),
+            rotation=-45,
+            rotation_mode="anchor",
+            va="bottom",
+            fontsize=8,
+            color=GREY,
+        )
