@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import hydra
@@ -21,10 +22,26 @@ from casting_inspect.errors import UserError
 from casting_inspect.ranges import complaints, cross_complaints, missing
 from casting_inspect.schemas import SCHEMAS
 
+
+@dataclass(frozen=True)
+class Checked:
+    """A composed configuration without mistakes.
+
+    Attributes:
+        config: With Hydra's own node; of a multirun, the first values of each sweep.
+        several: Whether this is a multirun.
+        swept: What is swept over: key and values as text.
+    """
+
+    config: DictConfig
+    several: bool
+    swept: Mapping[str, str] = field(default_factory=dict)
+
+
 COMPOSING_ERRORS = (HydraException, OmegaConfBaseException, YAMLError, ValueError)
 
 
-def checked(name: str, conf: Path, flags: argparse.Namespace, lines: Sequence[str]) -> bool:
+def checked(name: str, conf: Path, flags: argparse.Namespace, lines: Sequence[str]) -> Checked:
     """Compose and check the configuration, in a multirun with each value that is swept over.
 
     The values of one sweep are tried with the first values of the others: each configuration
@@ -37,7 +54,7 @@ def checked(name: str, conf: Path, flags: argparse.Namespace, lines: Sequence[st
         lines: Overrides, fit for Hydra's grammar.
 
     Returns:
-        Whether this is a multirun.
+        What was found good.
 
     Raises:
         UserError: At the first mistake.
@@ -50,18 +67,20 @@ def checked(name: str, conf: Path, flags: argparse.Namespace, lines: Sequence[st
         config = _check(name, flags, [values[0] for values in alternatives])
         if not flags.multirun and config.hydra.mode != RunMode.MULTIRUN:
             _refuse_sweeps(parsed)
-            return False
+            return Checked(config, several=False)
         typed = {override.key_or_group for override in parsed}
         params = OmegaConf.select(config, "hydra.sweeper.params") or {}
         more = [f"{key}={value}" for key, value in params.items() if key not in typed]
-        alternatives += overrides.sweeps(overrides.parsed(more, loader))
+        parsed += overrides.parsed(more, loader)
+        alternatives = overrides.sweeps(parsed)
         base = [values[0] for values in alternatives]
         if more:
-            _check(name, flags, base)
+            config = _check(name, flags, base)
         for place, values in enumerate(alternatives):
             for value in values[1:]:
                 _check(name, flags, [*base[:place], value, *base[place + 1 :]])
-    return True
+    swept = {o.key_or_group: str(o.input_line) for o in parsed if o.is_sweep_override()}
+    return Checked(config, several=True, swept=swept)
 
 
 def help_text(name: str, conf: Path, flags: argparse.Namespace, lines: Sequence[str]) -> str:

@@ -21,12 +21,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from casting_inspect import __version__, multirun, overrides
+from casting_inspect import __version__, multirun, overrides, sweep_jobs, sweep_search
 from casting_inspect.composition import checked, help_text
-from casting_inspect.errors import UserError
+from casting_inspect.errors import UserError, first_line
+from casting_inspect.identity import register_resolver
+from casting_inspect.multirun import Job
 from casting_inspect.schemas import SCHEMAS, register
-
-Job = Callable[[DictConfig], None]
 
 _typed: ContextVar[tuple[str, ...]] = ContextVar("typed", default=())
 
@@ -107,7 +107,7 @@ def resolved(config: DictConfig) -> dict[str, Any]:
             config, resolve=True, throw_on_missing=True, enum_to_str=True
         )
     except OmegaConfBaseException as error:
-        raise UserError(f"configuration: {overrides.first_line(error)}") from error
+        raise UserError(f"configuration: {first_line(error)}") from error
     assert isinstance(plain, dict)
     plain.pop("hydra", None)
     return {str(key): value for key, value in plain.items()}
@@ -117,29 +117,43 @@ def _run(name: str, job: Job, typed: list[str]) -> int:
     flags = _flags(typed)
     lines = overrides.prepared(name, flags.overrides, multirun=flags.multirun)
     register()
+    register_resolver()
     if flags.help:
         print(help_text(name, conf_dir(), flags, lines))
         return 0
-    several = False
+    found = None
     if not (flags.hydra_help or flags.shell_completion or flags.info):
-        several = checked(name, conf_dir(), flags, lines)
-    multirun.forget()
-    task = Task(job, typed, sys.argv)
-    with _as_program(_hydra_words(typed, flags.overrides, lines)), _logging_kept():
-        try:
-            hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=name)(task)()
-        except (HydraException, OmegaConfBaseException) as error:
-            raise UserError(overrides.explained(error, SCHEMAS[name])) from error
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise UserError(f"{error.filename}: {error.strerror}") from error
-        except BaseException:  # stopped by hand: the table of what is done all the same
-            multirun.report()
-            raise
+        found = checked(name, conf_dir(), flags, lines)
+    several = found is not None and found.several
+    task = Task(job, typed, sys.argv, multirun.new_name())
+    with contextlib.ExitStack() as around:
+        if found is not None and several and not flags.cfg:
+            lines += sweep_jobs.launcher_words(found.config)
+            lines += around.enter_context(sweep_search.held(found))
+            around.enter_context(sweep_jobs.cores_shared(found.config.get("jobs", 1)))
+        around.enter_context(_as_program(_hydra_words(typed, flags.overrides, lines)))
+        around.enter_context(_logging_kept())
+        _through_hydra(name, task)
     if task.failure is not None:
         raise task.failure
-    return int(several and multirun.any_failed())
+    return int(several and not multirun.all_done())
+
+
+def _through_hydra(name: str, task: Task) -> None:
+    """Let Hydra call the task, once or for each run; its complaints become ours."""
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=name)(task)()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(overrides.explained(error, SCHEMAS[name])) from error
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UserError(f"{error.filename}: {error.strerror}") from error
+    except BaseException:  # stopped by hand: the table of what is done all the same
+        multirun.stopped()
+        multirun.report()
+        multirun.all_done()
+        raise
 
 
 class Task:
@@ -149,26 +163,31 @@ class Task:
         job: What to do with the configuration.
         typed: The words after the command.
         program: ``sys.argv`` as it was.
+        name: The multirun's, for `multirun.run_one`.
     """
 
-    def __init__(self, job: Job, typed: list[str], program: list[str]) -> None:
+    def __init__(self, job: Job, typed: list[str], program: list[str], name: str = "") -> None:
+        self.name = name
         self.job = job
         self.typed = typed
         self.program = program
         self.failure: Exception | None = None
 
-    def __call__(self, config: DictConfig) -> None:
-        """Do one run; what it raises is kept here, or of several runs in the run's folder."""
+    def __call__(self, config: DictConfig) -> float | None:
+        """Do one run and return its objective, if it has one.
+
+        What it raises is kept here, or of several runs beside their folders.
+        """
         sys.argv = self.program  # Lightning starts its further processes with these words
         _typed.set(tuple(self.typed))
         if HydraConfig.get().mode == RunMode.MULTIRUN:
-            multirun.run_one(self.job, config)
-            return
+            return multirun.run_one(self.job, config, self.name)
         try:
             self.job(config)
         except Exception as error:
             multirun.log_to_file(error)
             self.failure = error
+        return None
 
 
 def _flags(typed: Sequence[str]) -> argparse.Namespace:

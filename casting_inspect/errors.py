@@ -1,4 +1,4 @@
-"""The one exception for a user's mistake, and the nearest valid word to a wrong one."""
+"""The one exception for a user's mistake, what to say of any error, and the word that was meant."""
 
 from __future__ import annotations
 
@@ -11,6 +11,19 @@ class UserError(Exception):
 
     Entry points print the message without a traceback and exit with code 2.
     """
+
+
+def first_line(error: object) -> str:
+    """Return the first line of an error's text without a full stop, or its kind without a text."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+
+
+def one_line(error: BaseException) -> str:
+    """Return all of an error's text on one line, its kind before it unless it is a `UserError`."""
+    message = " ".join(str(error).split())
+    if isinstance(error, UserError):
+        return message
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 def nearest(word: str, options: Iterable[str]) -> str | None:

@@ -1,13 +1,16 @@
-"""The runs of a multirun: each one's status in its folder, and the table of them at the end."""
+"""The runs of a multirun: what became of each, and the table of them at the end."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
 import logging
+import shutil
 import time
 import traceback
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +20,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from casting_inspect.errors import UserError
+from casting_inspect.errors import one_line
 from casting_inspect.files import replace_json, replace_text
 
 METRICS = {
@@ -26,61 +29,101 @@ METRICS = {
     "overkill_rate": ("overkill_rate",),
     "balanced_accuracy_by_group": ("balanced_accuracy_by_group", "value"),
 }
+FIGURES = (*METRICS, "objective")
+DONE = ("finished", "finished before")
+NOTES = ".runs"  # beside the runs' folders: a note a run while their multirun lasts
 
 
-@dataclass
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a run that raised nothing.
+
+    Attributes:
+        status: ``finished``, or ``finished before`` when there was nothing left to do.
+        folder: Where the run is, if not where Hydra meant it to be.
+        objective: What a search minimises; None when nothing is searched for.
+    """
+
+    status: str = "finished"
+    folder: Path | None = None
+    objective: float | None = None
+
+
+Job = Callable[[DictConfig], Outcome | None]
+
+
+@dataclass(frozen=True)
 class Sweep:
     """A multirun.
 
     Attributes:
         folder: Where its runs' folders are.
-        started: Seconds since the epoch; older runs in the same folder are not its own.
+        name: Sets its notes apart from those of an earlier multirun into the same folder.
     """
 
     folder: Path
-    started: float
+    name: str
+
+    @property
+    def notes(self) -> Path:
+        """The folder of its notes."""
+        return self.folder / NOTES / self.name
 
 
-_sweeps: list[Sweep] = []  # the one under way or just done, last; Hydra makes the callback itself
+_names: list[str] = []  # of the multirun to come or under way
+_sweeps: list[Sweep] = []  # the one under way or just done; Hydra makes the callback itself
 
 
-def run_one(job: Callable[[DictConfig], None], config: DictConfig) -> None:
-    """Do one run of several, and keep its status in its folder whatever happens to it.
+def new_name() -> str:
+    """Return a name for the multirun to come, and forget the last one.
 
-    An exception goes into the run's log and status, not further: the other runs go on.
+    A single run has a name too, and no table.
+    """
+    _sweeps.clear()
+    _names[:] = [f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"]
+    return _names[0]
+
+
+def run_one(job: Job, config: DictConfig, name: str) -> float | None:
+    """Do one run of several, and note what becomes of it, whatever that is.
+
+    An exception goes into the run's log and note, not further: the other runs go on.
+
+    Args:
+        job: What to do.
+        config: The run's configuration.
+        name: The multirun's.
+
+    Returns:
+        The objective, for a sweeper that searches; None too when the run failed.
     """
     now = HydraConfig.get()
-    path = Path(now.runtime.output_dir) / "status.json"
-    status: dict[str, Any] = {
-        "status": "running",
-        "error": "",
+    folder = Path(now.runtime.output_dir)
+    path = Sweep(Path(now.sweep.dir).absolute(), name).notes / f"{now.job.num}.json"
+    note: dict[str, Any] = {
         "number": int(now.job.num),
+        "folder": str(folder),
+        "status": "running",
+        "objective": None,
+        "error": "",
         "overrides": list(now.overrides.task),
-        "started": time.time(),
     }
-    replace_json(path, status)
+    replace_json(path, note)
     try:
-        job(config)
+        outcome = job(config) or Outcome()
     except Exception as error:
         if not log_to_file(error):
             text = "".join(traceback.format_exception(error))
-            replace_text(path.with_name(f"{now.job.name}.log"), text)
-        status |= {"status": "failed", "error": one_line(error)}
+            replace_text(folder / f"{now.job.name}.log", text)
+        replace_json(path, note | {"status": "failed", "error": one_line(error)})
         print(f"run {now.job.num} failed: {one_line(error)}", flush=True)
+        return None
     except BaseException:
-        replace_json(path, status | {"status": "stopped", "error": "stopped by hand"})
+        replace_json(path, note | {"status": "stopped", "error": "stopped by hand"})
         raise
-    else:
-        status["status"] = "finished"
-    replace_json(path, status)
-
-
-def one_line(error: BaseException) -> str:
-    """Return what to say of an error where there is one line for it."""
-    message = " ".join(str(error).split())
-    if isinstance(error, UserError):
-        return message
-    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+    done = {"status": outcome.status, "objective": outcome.objective}
+    replace_json(path, note | done | {"folder": str(outcome.folder or folder)})
+    return outcome.objective
 
 
 def log_to_file(error: Exception) -> bool:
@@ -101,9 +144,9 @@ class RunTable(Callback):
     """Prints the table of runs when a multirun is done; for ``hydra.callbacks``."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Keep where and when the multirun began."""
+        """Keep where the multirun's runs are."""
         del kwargs
-        _sweeps[:] = [Sweep(Path(config.hydra.sweep.dir).absolute(), time.time())]
+        _sweeps[:] = [Sweep(Path(config.hydra.sweep.dir).absolute(), _names[-1])]
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Print the table and write runs.csv."""
@@ -112,18 +155,20 @@ class RunTable(Callback):
 
 
 def runs_of(sweep: Sweep) -> list[dict[str, Any]]:
-    """Read the status and metrics of a multirun's runs from their folders, by number.
+    """Read what became of a multirun's runs, by number.
 
     Returns:
-        For each run ``number``, ``folder``, ``overrides``, ``status``, ``error`` and the keys of
-        `METRICS`, None where there is no figure.
+        For each run ``number``, ``folder``, ``overrides``, ``status``, ``error`` and `FIGURES`,
+        None where there is no figure. A run of a search has its objective and no figure of the
+        test part: nothing shall be chosen by that.
     """
     runs = []
-    for path in sweep.folder.glob("*/status.json"):
-        status = json.loads(path.read_text(encoding="utf-8"))
-        if status["started"] < sweep.started - 5:  # clocks of a cluster differ a little
-            continue
-        runs.append({**status, "folder": path.parent, **_metrics(path.with_name("metrics.json"))})
+    for path in sweep.notes.glob("*.json"):
+        note = json.loads(path.read_text(encoding="utf-8"))
+        folder = Path(note["folder"])
+        measured = note["status"] in DONE and note["objective"] is None
+        found = _metrics(folder / "metrics.json") if measured else {}
+        runs.append({**dict.fromkeys(METRICS), **found, **note, "folder": folder})
     return sorted(runs, key=lambda run: int(run["number"]))
 
 
@@ -138,14 +183,23 @@ def _metrics(path: Path) -> dict[str, float | None]:
     return values
 
 
-def forget() -> None:
-    """Forget the last multirun, so that a single run after it has no table."""
-    _sweeps.clear()
+def stopped() -> None:
+    """Note of runs under way that they were stopped, after their processes have been ended."""
+    for path in _sweeps[-1].notes.glob("*.json") if _sweeps else ():
+        note = json.loads(path.read_text(encoding="utf-8"))
+        if note["status"] == "running":
+            replace_json(path, note | {"status": "stopped", "error": "stopped by hand"})
 
 
-def any_failed() -> bool:
-    """Say whether a run of the last multirun did not finish."""
-    return any(run["status"] != "finished" for run in runs_of(_sweeps[-1])) if _sweeps else False
+def all_done() -> bool:
+    """Say whether every run of the last multirun came to its end; then remove its notes."""
+    if not _sweeps:
+        return True
+    done = all(run["status"] in DONE for run in runs_of(_sweeps[-1]))
+    shutil.rmtree(_sweeps[-1].notes, ignore_errors=True)
+    with contextlib.suppress(OSError):  # of another multirun into the same folder
+        _sweeps[-1].notes.parent.rmdir()
+    return done
 
 
 def report() -> None:
@@ -162,7 +216,7 @@ def report() -> None:
     table = Table("run", box=box.SIMPLE)
     table.add_column("overrides", overflow="fold")
     table.add_column("status")
-    shown = [name for name in METRICS if any(run[name] is not None for run in runs)]
+    shown = [name for name in FIGURES if any(run[name] is not None for run in runs)]
     for name in shown:
         table.add_column(name.replace("_", "\n"), justify="right")
     for run, words in zip(runs, distinct([run["overrides"] for run in runs]), strict=True):
@@ -188,7 +242,7 @@ def distinct(overrides: Sequence[Sequence[str]]) -> list[list[str]]:
 
 def _write_table(runs: Sequence[dict[str, Any]], path: Path) -> None:
     out = io.StringIO()
-    names = ["number", "folder", "status", *METRICS, "error", "overrides"]
+    names = ["number", "folder", "status", *FIGURES, "error", "overrides"]
     writer = csv.DictWriter(out, names, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for run in runs:

@@ -13,7 +13,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
-from casting_inspect.errors import UserError, nearest, suggestion
+from casting_inspect.errors import UserError, first_line, nearest, suggestion
 
 PATH_KEYS: Final = frozenset(
     {
@@ -35,6 +35,13 @@ PATH_KEYS: Final = frozenset(
     }
 )
 OPEN_KEYS: Final = ("aliases", "data.aliases")  # tables whose keys are the user's own
+EXTRAS: Final = {  # Hydra's plugins, and the extra that each is in
+    "joblib": "sweep",
+    "optuna": "sweep",
+    "ray": "cluster",
+    "submitit_local": "cluster",
+    "submitit_slurm": "cluster",
+}
 _ASSIGNMENT: Final = re.compile(r"(?P<plus>\+{0,2})(?P<key>[^=+~]+)=(?P<value>.*)", re.DOTALL)
 _QUOTED: Final = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
 
@@ -150,11 +157,6 @@ def _values(override: Override) -> Iterator[str]:
         yield str(override.input_line)
 
 
-def first_line(error: BaseException) -> str:
-    """Return an error's message up to its first line end."""
-    return (str(error) or type(error).__name__).strip().splitlines()[0]
-
-
 def explained(error: Exception, schema: type) -> str:
     """Say in one line what Hydra could not do, and the nearest thing that it could.
 
@@ -179,6 +181,9 @@ def explained(error: Exception, schema: type) -> str:
 
 def _wrong_choice(error: MissingConfigException) -> str:
     group, _, choice = str(error.missing_cfg_file).rpartition("/")
+    if group in ("hydra/launcher", "hydra/sweeper") and choice in EXTRAS:
+        extra = EXTRAS[choice]
+        return f"{group}={choice}: not installed; pip install 'casting-inspect[{extra}]' brings it."
     options = sorted(error.options or [])
     if not options:
         return f"{group}={choice}: there is no such choice."

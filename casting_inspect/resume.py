@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from casting_inspect import overrides
-from casting_inspect.errors import UserError
+from casting_inspect.errors import UserError, first_line
 from casting_inspect.multirun import log_to_file
 from casting_inspect.ranges import complaints, cross_complaints
 from casting_inspect.schemas import TrainSchema
@@ -25,11 +25,14 @@ SHOWING = ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i")  # and
 
 
 def is_asked_for(typed: Sequence[str]) -> bool:
-    """Say whether ``resume=RUN_DIR`` is among the words of a command that runs."""
+    """Say whether ``resume=RUN_DIR`` is among the words of a command that runs.
+
+    ``resume=auto`` is not: it leaves the folder and the configuration to the command.
+    """
     if any(word in SHOWING for word in typed):
         return False
     return any(
-        overrides.key_of(word) == "resume" and word.split("=", 1)[1:] not in ([], ["null"])
+        overrides.key_of(word) == "resume" and word.partition("=")[2] not in ("", "null", "auto")
         for word in typed
     )
 
@@ -89,7 +92,7 @@ def read_config(folder: Path) -> DictConfig:
         config = OmegaConf.merge(typed, stored)
     except (OmegaConfBaseException, YAMLError, UnicodeDecodeError, OSError) as error:
         raise UserError(
-            f"{path}: not a configuration of train ({overrides.first_line(error)})."
+            f"{path}: not a configuration of train ({first_line(error)})."
         ) from error
     assert isinstance(config, DictConfig)
     for complaint in (*complaints(config), *cross_complaints(config)):

@@ -14,7 +14,9 @@ from casting_inspect.ranges import (
     CROP,
     DETERMINISTIC,
     DEVICES,
+    EVALUATE,
     FLOOR_SIDE,
+    FOLD,
     GAMMA,
     LIMIT,
     NAME,
@@ -51,10 +53,17 @@ class DataSchema:
 
     root: str | None = field(default=MISSING, metadata=text())
     manifest: str | None = field(default=MISSING, metadata=text())
-    split: str = field(default=MISSING, metadata=one_of("group", "file", "vendor", "manifest"))
+    split: str = field(
+        default=MISSING, metadata=one_of("group", "lot", "time", "file", "vendor", "manifest")
+    )
     folds: int = field(default=MISSING, metadata=at_least(2))
-    fold: int = field(default=MISSING, metadata=at_least(0))
+    fold: Any = field(default=MISSING, metadata=FOLD)
+    inner_folds: int = field(default=MISSING, metadata=at_least(1))
     partition: int = field(default=MISSING, metadata=at_least(0))
+    on_conflict: str = field(default=MISSING, metadata=one_of("drop", "keep", "error"))
+    lot_column: str = field(default=MISSING, metadata=text())
+    time_column: str = field(default=MISSING, metadata=text())
+    test_from: str | None = field(default=MISSING, metadata=text())
     val_fraction: float = field(default=MISSING, metadata=between(0, 1, below=True))
     test_fraction: float = field(default=MISSING, metadata=between(0, 1, above=True, below=True))
     fit: str = field(default=MISSING, metadata=one_of("pad", "stretch"))
@@ -158,6 +167,7 @@ class FinetuneSchema:
     cached: bool = MISSING
     cached_batch_size: int = field(default=MISSING, metadata=at_least(1))
     class_weights: Any = field(default=MISSING, metadata=CLASS_WEIGHTS)
+    sample_weights: str = field(default=MISSING, metadata=one_of("file", "group"))
 
 
 @dataclass
@@ -181,7 +191,7 @@ class TrainerSchema:
     max_epochs: int = field(default=MISSING, metadata=at_least(1))
     gradient_clip_val: float | None = field(default=MISSING, metadata=above_zero())
     limit_train_batches: Any = field(default=MISSING, metadata=LIMIT)
-    evaluate: bool = MISSING
+    evaluate: Any = field(default=MISSING, metadata=EVALUATE)
     log_every_n_steps: int = field(default=MISSING, metadata=at_least(1))
     deterministic: Any = field(default=MISSING, metadata=DETERMINISTIC)
     compile: bool = MISSING
@@ -227,8 +237,8 @@ class LoggerSchema:
 class DecideSchema:
     """How a probability becomes a verdict."""
 
-    name: str = field(default=MISSING, metadata=one_of("fixed"))
-    threshold: float = field(default=MISSING, metadata=between(0, 1))
+    name: str = field(default=MISSING, metadata=one_of("fixed", "youden"))
+    threshold: float | None = field(default=MISSING, metadata=between(0, 1))
 
 
 @dataclass
@@ -256,6 +266,8 @@ class TrainSchema:
     cache: CacheSchema = field(default_factory=CacheSchema)
     seed: int = field(default=MISSING, metadata=between(0, 2**32 - 1))
     resume: str | None = field(default=MISSING, metadata=text())
+    jobs: int = field(default=MISSING, metadata=at_least(1))
+    objective: str | None = field(default=MISSING, metadata=one_of("group_log_loss"))
     allow_targets: list[str] = MISSING
 
 

@@ -7,13 +7,14 @@ import sys
 from omegaconf import DictConfig
 
 from casting_inspect import config, resume
+from casting_inspect.multirun import Outcome
 
 
-def job(cfg: DictConfig) -> None:
-    """Train and evaluate one run in the folder that Hydra chose."""
-    from casting_inspect.training.experiment import run_experiment
+def job(cfg: DictConfig) -> Outcome:
+    """Train and evaluate one run in the folder that Hydra chose, as far as it is not done yet."""
+    from casting_inspect.sweep_runs import attend
 
-    run_experiment(cfg, config.run_folder(), config.command_line(), resume=False)
+    return attend(cfg)
 
 
 def main(argv: list[str] | None = None) -> int:

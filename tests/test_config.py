@@ -113,7 +113,7 @@ MISTAKES = [
     ("experiment=papr", "Did you mean 'paper'?"),
     ("data=null", "data=null: must be one of folder, synthetic."),
     ("model=[cnn,vgg19]", "model=[cnn,vgg19]: must be one of"),
-    ("hydra/launcher=nope", "hydra/launcher=nope: must be one of basic."),
+    ("hydra/launcher=nope", "hydra/launcher=nope: must be one of basic, "),
     # wrong types
     ("trainer.max_epochs=ten", "trainer.max_epochs=ten: must be a whole number."),
     ("finetune.head_lr=small", "finetune.head_lr=small: must be a number."),

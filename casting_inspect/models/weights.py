@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torchvision.models import VGG19_BN_Weights, VGG19_Weights
 
-from casting_inspect.errors import UserError, nearest
+from casting_inspect.errors import UserError, first_line, nearest
 from casting_inspect.files import sha256_of_file
 
 KEYWORDS = ("imagenet", "none")
@@ -93,7 +93,7 @@ def imagenet_file(*, batch_norm: bool) -> Path:
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "reason", error)
         raise UserError(
-            f"model.weights=imagenet: not cached and not to be downloaded ({one_line(reason)}): "
+            f"model.weights=imagenet: not cached and not to be downloaded ({first_line(reason)}): "
             f"put {entry.url} at {path}, or give model.weights=PATH or model.weights=none."
         ) from error
     return path
@@ -110,7 +110,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # bytes that are no pickle make the reader fail in any way
         raise UserError(
             f"model.weights={path}: not a file of tensors that torch can read "
-            f"({one_line(error)}). Give a state dict saved with torch.save."
+            f"({first_line(error)}). Give a state dict saved with torch.save."
         ) from error
     if not isinstance(content, Mapping) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
@@ -193,9 +193,3 @@ def some(names: list[str]) -> str:
     """Name the first few of many parts and count the rest."""
     rest = len(names) - NAMED_AT_MOST
     return ", ".join(names[:NAMED_AT_MOST]) + (f" and {rest} more" if rest > 0 else "")
-
-
-def one_line(error: object) -> str:
-    """Return the first line of an error's text, or its kind when it has no text."""
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__

@@ -72,6 +72,19 @@ class RunFolder:
         """Loss and rates by epoch."""
         return self.root / "history.csv"
 
+    def inner(self, number: int) -> Path:
+        """The folder of an inner fold's fit."""
+        return self.root / "inner" / str(number)
+
+    def fold(self, number: int) -> RunFolder:
+        """The run folder of one of several test parts."""
+        return RunFolder(self.root / f"fold_{number}")
+
+    def holds_work(self) -> bool:
+        """Say whether an epoch, an inner fit or a fold of a run is there to go on from."""
+        work = ("checkpoints/last.ckpt", "inner/*/fit.json", "inner/*/checkpoints/last.ckpt")
+        return any(any(self.root.glob(name)) for name in (*work, "fold_*/run.json"))
+
     @property
     def record(self) -> Path:
         """Commit, versions, hardware, seeds, digests, durations, command line."""
@@ -96,7 +109,7 @@ def held(folder: RunFolder, *, resume: bool) -> Iterator[None]:
         raise UserError(f"another process is running in {folder.root}: wait for it") from error
     try:
         status = read_record(folder.record).get("status")
-        begun = (folder.checkpoints / "last.ckpt").exists() or status in ("running", "finished")
+        begun = folder.holds_work() or status in ("running", "finished")
         if not resume and begun:
             raise UserError(
                 f"{folder.root} holds a run already: go on with resume={folder.root}, or choose "
@@ -128,7 +141,8 @@ class RunRecord:
         if "command" in self.values:
             self.values.setdefault("resumed", []).append({"at": _now(), **now})
         else:
-            self.values = {"command": command, "started": _now(), "durations_s": {}, **now}
+            # what makes it this run and no other may be there already
+            self.values |= {"command": command, "started": _now(), "durations_s": {}, **now}
         self.update(status="running")
 
     @contextlib.contextmanager
