@@ -66,8 +66,11 @@ def resume(typed: Sequence[str]) -> int:
                 f"resume={folder} with '{word}': a run goes on with its own configuration. "
                 "Leave that out, or start a new run."
             )
+    from casting_inspect.models.floors import is_floor
     from casting_inspect.training.experiment import run_experiment
 
+    if is_floor(str(config.model.get("_target_", ""))):
+        print(f"{config.model.name} keeps no checkpoint: it is simply run again", file=sys.stderr)
     with _logging_to(folder / "train.log"):
         try:
             run_experiment(config, folder, ["casting-inspect", "train", *typed], resume=True)
@@ -91,9 +94,7 @@ def read_config(folder: Path) -> DictConfig:
         typed = OmegaConf.structured(TrainSchema)
         config = OmegaConf.merge(typed, stored)
     except (OmegaConfBaseException, YAMLError, UnicodeDecodeError, OSError) as error:
-        raise UserError(
-            f"{path}: not a configuration of train ({first_line(error)})."
-        ) from error
+        raise UserError(f"{path}: not a configuration of train ({first_line(error)}).") from error
     assert isinstance(config, DictConfig)
     for complaint in (*complaints(config), *cross_complaints(config)):
         raise UserError(f"{path}: {complaint}")

@@ -94,8 +94,8 @@ def make_floor(
     """Return an untrained classifier; ``decision_function`` is above 0 for normal (class 1).
 
     Features are standardised; both classes count the same. ``cost`` was fixed once for all three:
-    with 10 the histogram errs on 3 of the 3,205 test files of the paper's split, the small picture
-    on none of the vendor's 715, and the background reaches an AUC of 0.95 there.
+    with 10 the histogram errs on 2 or 3 of the 3,205 files of a test set drawn as the paper's, the
+    small picture on none of the vendor's 715, and the background has an AUC of 0.95 there.
 
     Args:
         name: One of `FLOORS`; all take the same classifier.

@@ -11,13 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
-from casting_inspect.data.folds import units_of
 from casting_inspect.data.module import CastingDataModule
 from casting_inspect.evaluation.metrics import auroc, confusion_counts, file_figures
 from casting_inspect.labels import NORMAL
 from casting_inspect.models.floors import FLOORS, Features, fitted_floor, log_odds_of
 from casting_inspect.training.fitting import Fitted, Rows
 from casting_inspect.training.floor_features import seen_of_pictures
+from casting_inspect.training.weighting import loss_weights
 
 SHOWN = ("floor_histogram", "floor_background")
 """The floors that stand beside a figure of a split that can leak."""
@@ -68,7 +68,7 @@ class FloorFitter:
         """Fit on ``train``."""
         seen = self.features[self.name.removeprefix("floor_")]
         labels = self.data.labels
-        weights = group_weights(self.data.frame, train) if self.by_group else None
+        weights = group_weights(self.data, train) if self.by_group else None
         options = {"cost": self.cost, "gamma": self.gamma}
         floor = fitted_floor(self.name, seen[train], labels[train], weights, **options)
 
@@ -83,21 +83,19 @@ def features_of(data: CastingDataModule, *, progress: bool = False) -> dict[str,
     return seen_of_pictures(data.frame, data.root, window=data.window, progress=progress)
 
 
-def group_weights(frame: pd.DataFrame, rows: Rows) -> NDArray[np.float64]:
+def group_weights(data: CastingDataModule, rows: Rows) -> NDArray[np.float64]:
     """Return weights of rows, mean 1 in each class, with which a class's groups count the same.
 
-    Args:
-        frame: A manifest; units as ``folds.units_of`` says, from ``group_wide`` and ``group``.
-        rows: Positions in it.
+    The classifier then weighs the classes by their numbers of files, as without weights.
+
+    Raises:
+        UserError: If no group is known.
     """
-    table = frame.iloc[rows]
-    wide = table.get("group_wide", "")
-    unit = units_of(pd.DataFrame({"group": table["group"], "group_wide": wide}))
-    labels = table["label"].to_numpy()
-    keys = pd.DataFrame({"label": labels, "unit": unit})
-    weights = 1.0 / keys.groupby(["label", "unit"])["unit"].transform("size")
-    scaled = weights / weights.groupby(labels).transform("mean")
-    return np.asarray(scaled, dtype=np.float64)
+    known = loss_weights(data, [rows], by_group=True, balanced=True).rows
+    assert known is not None
+    weights, labels = known[rows], data.labels[rows]
+    means = np.bincount(labels, weights) / np.bincount(labels)
+    return np.asarray(weights / means[labels], dtype=np.float64)
 
 
 def floors_beside(

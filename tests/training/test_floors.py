@@ -95,18 +95,18 @@ def test_it_describes_itself_in_one_line(lamps: Path) -> None:
     assert one.facts["weights"] == "none"
 
 
-def test_weights_by_group_give_castings_and_classes_the_same_say() -> None:
-    frame = pd.DataFrame(
-        {
-            "label": ["normal"] * 6 + ["defective"] * 3,
-            "group": ["a", "a", "a", "b", "", "", "c", "c", "d"],
-            "group_wide": ["", "", "", "", "", "", "w", "w", "w"],
-        }
-    )
-    weights = group_weights(frame, np.arange(9))
-    np.testing.assert_allclose(weights[:6] * (4 / 6), [1 / 3, 1 / 3, 1 / 3, 1, 1, 1])
-    np.testing.assert_allclose(weights[6:], 1)
-    np.testing.assert_allclose(group_weights(frame, np.array([0, 1, 3, 8])), [0.75, 0.75, 1.5, 1])
+def test_weights_by_group_give_castings_the_same_say_and_leave_classes_to_the_svm(
+    lamps: Path,
+) -> None:
+    data = module(lamps)
+    rows = np.arange(60)[np.r_[0:4, 6:12, 15:17]]  # castings with 3, 1, 3, 3 and 2 pictures
+    weights = group_weights(data, rows)
+    labels, groups = data.labels[rows], data.frame["group"].to_numpy()[rows]
+    for label in (0, 1):
+        here = labels == label
+        assert weights[here].mean() == pytest.approx(1)
+        sums = pd.Series(weights[here]).groupby(groups[here]).sum()
+        np.testing.assert_allclose(sums, sums.iloc[0])
 
 
 def test_weights_by_group_change_the_fit(lamps: Path) -> None:
