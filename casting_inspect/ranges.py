@@ -108,6 +108,11 @@ DEVICES = rule(
     "1, or [NUMBER] for one of several devices",
     lambda value: _is_one_number(value) or (type(value) is int and value == 1),
 )
+FOLD = rule(
+    "a number from 0 up, all or final",
+    lambda value: value in ("all", "final") or (type(value) is int and value >= 0),
+)
+EVALUATE = rule("true, false or validation", lambda v: isinstance(v, bool) or v == "validation")
 CLASS_WEIGHTS = rule("false or balanced", lambda value: value is False or value == "balanced")
 DETERMINISTIC = rule("true, false or warn", lambda v: isinstance(v, bool) or v == "warn")
 CHANNELS_LAST = rule("true, false or auto", lambda v: isinstance(v, bool) or v == "auto")
@@ -189,13 +194,25 @@ def missing(config: DictConfig, prefix: str = "") -> Iterator[str]:
             yield from missing(config[key], f"{name}.")
 
 
+def _is_beyond(data: DictConfig) -> bool:
+    """Say whether there is no such fold; of lots there are as many as the table has."""
+    is_lot = "split" in data and data.split == "lot"
+    return not is_lot and isinstance(data.fold, int) and data.fold >= data.folds
+
+
 def cross_complaints(config: DictConfig) -> Iterator[str]:
     """Yield a line for each pair of values that do not go together, and for misplaced keys."""
     data = config.get("data")
-    if data is not None and "fold" in data and data.fold >= data.folds:
+    if data is not None and "fold" in data and _is_beyond(data):
         yield (
             f"data.fold={data.fold}: must be below data.folds={data.folds} (folds count from 0)."
         )
+    decide = config.get("decide")
+    if decide is not None and "name" in decide and "threshold" in decide:
+        is_fixed = decide.name == "fixed"
+        if is_fixed == (decide.threshold is None):
+            words = "needs a number" if is_fixed else "is found by this rule: leave it out"
+            yield f"decide={decide.name}: decide.threshold {words}."
     optimizer = config.get("optimizer") or {}
     if "lr" in optimizer:
         yield "optimizer.lr: learning rates are finetune.head_lr and finetune.backbone_lr."

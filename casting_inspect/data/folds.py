@@ -18,7 +18,7 @@ def units_of(table: pd.DataFrame) -> NDArray[np.intp]:
     straddle even where a table fills ``group_wide`` for some rows only.
 
     Args:
-        table: Columns ``group`` and ``group_wide``, text, empty where unknown.
+        table: Columns ``group`` and perhaps ``group_wide``, text, empty where unknown.
 
     Returns:
         (n,), from 0.
@@ -27,7 +27,7 @@ def units_of(table: pd.DataFrame) -> NDArray[np.intp]:
     from scipy.sparse.csgraph import connected_components
 
     rows, names, nodes = [], [], len(table)
-    for column in ("group", "group_wide"):
+    for column in [name for name in ("group", "group_wide") if name in table]:
         numbers = pd.factorize(table[column])[0]
         known = np.flatnonzero((table[column] != "").to_numpy(dtype=bool))
         rows.append(known)

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 from casting_inspect.data.augment import Augmenter
 from casting_inspect.data.dataset import CastingDataset, EpochSampler, Sample, start_worker
 from casting_inspect.data.decode import Window, auto_window
+from casting_inspect.data.folds import units_of
 from casting_inspect.data.manifest import check_files, dataset_digest, find_manifest
 from casting_inspect.data.outcome import recorded_window
 from casting_inspect.data.pixel_cache import PixelCache
@@ -184,6 +185,11 @@ class CastingDataModule(L.LightningDataModule):
     def labels(self) -> np.ndarray:
         """The class of every row of `frame`, int64 (rows,)."""
         return np.array([CLASS_NAMES.index(label) for label in self.frame["label"]], dtype=np.int64)
+
+    @property
+    def units(self) -> np.ndarray:
+        """The number of every row's unit, intp (rows,): see `folds.units_of`."""
+        return units_of(self.frame)
 
     def rows(self, split: str) -> np.ndarray:
         """Return the rows of `frame` in a part, int64, ascending; empty if the part has none."""

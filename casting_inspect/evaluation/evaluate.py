@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from casting_inspect.evaluation.tables import reported_split
 from casting_inspect.files import replace_json
 
 
-def evaluate_predictions(frame_or_path: pd.DataFrame | Path, out: Path) -> dict[str, Any]:
+def evaluate_predictions(
+    frame_or_path: pd.DataFrame | Path, out: Path, notes: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Write what a predictions table of one model shows, and return its metrics.
 
     ``metrics.json`` has every split present; ``confusion.png``, ``roc.png``,
@@ -25,9 +28,10 @@ def evaluate_predictions(frame_or_path: pd.DataFrame | Path, out: Path) -> dict[
     Args:
         frame_or_path: A predictions table (see ``predictions.read_predictions``) or its file.
         out: The folder to write to; made when missing.
+        notes: What else is known of the run; added to ``metrics.json`` beside the splits.
 
     Returns:
-        What ``metrics.all_metrics`` returns.
+        What ``metrics.all_metrics`` returns, then the notes.
 
     Raises:
         UserError: If the table is wrong, holds several models, or ``out`` is not a folder.
@@ -44,7 +48,7 @@ def evaluate_predictions(frame_or_path: pd.DataFrame | Path, out: Path) -> dict[
         )
     if out.exists() and not out.is_dir():
         raise UserError(f"{out}: is a file; name a folder for the results.")
-    metrics = all_metrics(table)
+    metrics: dict[str, Any] = {**all_metrics(table), **(notes or {})}
     split = reported_split(metrics)
     rows = table[table["split"] == split]
     figures.save_figure(

@@ -61,7 +61,10 @@ def split_metrics(frame: pd.DataFrame) -> dict[str, Any]:
         ``overkill_rate``, ``balanced_accuracy``, ``auroc``, and ``..._by_group`` of the last
         four as {``value``, ``low``, ``high``}, 95 %. AUROC's interval is a bootstrap and carries
         ``approximate`` where the effective number of groups, of all or of a class, is below 30
-        or fewer than 10 groups have an error.
+        or fewer than 10 groups have an error. ``by_group_wide``, only where ``group_wide`` groups
+        the rows in another way: the numbers of groups and the figures by group under it.
+        ``headline``: the lower of the two balanced accuracies by group, with its limits, and the
+        ``grouping`` that it is under.
 
     Raises:
         UserError: If the rows are not a valid predictions table.
@@ -123,31 +126,60 @@ def auroc(scores: Floats, normal: Bools, weights: Floats | None = None) -> Float
 
 
 def _metrics(table: pd.DataFrame) -> dict[str, Any]:
-    normal, passes, confusion = truths(table), verdicts(table), confusion_counts(table)
-    groups = pd.factorize(table["group"])[0]
-    escapes = rates_within_groups(passes[~normal], groups[~normal])
-    overkills = rates_within_groups(~passes[normal], groups[normal])
-    sizes = np.bincount(groups)
-    wrong = passes != normal
-    approximate = (
-        min(map(intervals.effective_groups, (sizes, escapes.sizes, overkills.sizes)))
-        < intervals.ENOUGH_EFFECTIVE
-        or len(np.unique(groups[wrong])) < intervals.ENOUGH_GROUPS
-    )
+    normal, confusion = truths(table), confusion_counts(table)
     thresholds = table["threshold"].unique()
-    return {
+    counts, by_group = _under_grouping(table, normal, "group")
+    figures = {
         "n": len(table),
-        "n_groups": len(sizes),
-        "n_groups_normal": len(overkills.rates),
-        "n_groups_defective": len(escapes.rates),
-        "n_groups_effective": intervals.effective_groups(sizes),
+        **counts,
         "threshold": float(thresholds[0]) if len(thresholds) == 1 else None,
         "confusion": confusion,
         **file_figures(confusion),
         "auroc": _auroc_by_file(table, normal),
-        **_rates_by_group(escapes, overkills),
-        "auroc_by_group": _auroc_by_group(table, normal, approximate),
+        **by_group,
     }
+    both = {"group": figures}
+    if not _same_grouping(table):
+        wide_counts, wide = _under_grouping(table, normal, "group_wide")
+        both["group_wide"] = figures["by_group_wide"] = {**wide_counts, **wide}
+    return {**figures, "headline": _headline(both)}
+
+
+def _under_grouping(
+    table: pd.DataFrame, normal: Bools, column: str
+) -> tuple[dict[str, float], dict[str, Figure]]:
+    """Return the numbers of groups, and the figures by group, under one of the two groupings."""
+    passes, groups = verdicts(table), pd.factorize(table[column])[0]
+    escapes = rates_within_groups(passes[~normal], groups[~normal])
+    overkills = rates_within_groups(~passes[normal], groups[normal])
+    sizes = np.bincount(groups)
+    approximate = (
+        min(map(intervals.effective_groups, (sizes, escapes.sizes, overkills.sizes)))
+        < intervals.ENOUGH_EFFECTIVE
+        or len(np.unique(groups[passes != normal])) < intervals.ENOUGH_GROUPS
+    )
+    counts = {
+        "n_groups": len(sizes),
+        "n_groups_normal": len(overkills.rates),
+        "n_groups_defective": len(escapes.rates),
+        "n_groups_effective": intervals.effective_groups(sizes),
+    }
+    area = _auroc_by_group(table.assign(group=table[column]), normal, approximate)
+    return counts, {**_rates_by_group(escapes, overkills), "auroc_by_group": area}
+
+
+def _same_grouping(table: pd.DataFrame) -> bool:
+    """Say whether sure and possible links give the same groups."""
+    sure, wide = pd.factorize(table["group"])[0], pd.factorize(table["group_wide"])[0]
+    return bool((sure == wide).all())
+
+
+def _headline(by_grouping: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the lower balanced accuracy by group of the two groupings, and which it is."""
+    figures = {name: found["balanced_accuracy_by_group"] for name, found in by_grouping.items()}
+    known = {name: figure for name, figure in figures.items() if figure["value"] is not None}
+    name = min(known, key=lambda name: known[name]["value"], default="group")
+    return {"grouping": name, **figures[name]}
 
 
 def file_figures(confusion: Mapping[str, int]) -> dict[str, float | None]:

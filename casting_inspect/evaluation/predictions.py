@@ -22,10 +22,11 @@ SPLITS: Final = ("train", "val", "test")
 COLUMNS: Final = (
     *("path", "label", "group", "split", "fold", "seed", "model", "p_normal"),
     *("partition", "inner", "threshold", "logit", "lot", "part", "capture", "kind"),
+    "group_wide",
 )
 _WORDS: Final = {
     **{"group": "", "split": "test", "model": "model", "inner": ""},
-    **{"lot": "", "part": "", "capture": "", "kind": ""},
+    **{"lot": "", "part": "", "capture": "", "kind": "", "group_wide": ""},
 }
 _WHOLE_NUMBERS: Final = ("fold", "seed", "partition")
 _LARGEST: Final = float(np.finfo(np.float64).max)
@@ -37,8 +38,9 @@ def read_predictions(path: Path) -> pd.DataFrame:
     """Read a predictions table written by this package or by any other tool.
 
     ``path``, ``label`` and ``p_normal`` are required. The other columns, and empty cells in
-    them, take defaults: every file its own group, split ``test``, fold, seed and partition 0,
-    model ``model``, the refit (``inner`` empty), threshold 0.5, the log-odds of ``p_normal``.
+    them, take defaults: every file its own group, ``group_wide`` (possible links too) the group,
+    split ``test``, fold, seed and partition 0, model ``model``, the refit (``inner`` empty),
+    threshold 0.5, the log-odds of ``p_normal``.
 
     Args:
         path: A CSV file in UTF-8, with or without a byte order mark, comma-separated.
@@ -75,13 +77,15 @@ def complete_predictions(
     path = check.words("path", "")
     check.require(path != "", "path", "is empty; name the file")
     words = {column: check.words(column, default) for column, default in _WORDS.items()}
+    group = words["group"].where(words["group"] != "", path)
     p_normal = check.numbers("p_normal", np.full(len(table), np.nan), (0.0, 1.0))
     known = pd.DataFrame(
         {
             **words,
             "path": path,
             "label": check.choice("label", CLASS_NAMES, ""),
-            "group": words["group"].where(words["group"] != "", path),
+            "group": group,
+            "group_wide": words["group_wide"].where(words["group_wide"] != "", group),
             "split": check.choice("split", SPLITS, "test"),
             **{column: check.whole_numbers(column) for column in _WHOLE_NUMBERS},
             "p_normal": p_normal,

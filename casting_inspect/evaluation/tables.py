@@ -59,7 +59,7 @@ def print_metrics(
     screen = console or Console()
     shown = reported_split(metrics)
     figures = metrics[shown]
-    screen.print(_headline(shown, figures))
+    screen.print(_headline(shown, _under_headline(figures)))
     if any(figures[f"{key}_by_group"].get("approximate") for key, _ in _BY_GROUP):
         _remark(screen, "~ approximate: too few groups, or too few with an error, to be sure.")
     if note:
@@ -132,6 +132,12 @@ def percent(share: float | None, decimals: int = 2) -> str:
     if share < 1.0 and float(text) == 100.0:
         return f"> {100.0 - step:.{decimals}f} %"
     return f"{text} %"
+
+
+def _under_headline(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a split's figures, those by group under the grouping that the headline is under."""
+    wide = figures.get("headline", {}).get("grouping") == "group_wide"
+    return {**figures, **(figures["by_group_wide"] if wide else {})}
 
 
 def _headline(split: str, figures: Mapping[str, Any]) -> Table:

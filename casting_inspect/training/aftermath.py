@@ -3,27 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
-import lightning as L
-import numpy as np
 import pandas as pd
-import torch
-from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import DictConfig
 from torch.utils.tensorboard import SummaryWriter
 
 from casting_inspect.data.module import CastingDataModule
+from casting_inspect.data.splits import BY_GROUP
 from casting_inspect.evaluation.defect_recall import recall_by_kind_and_size
 from casting_inspect.evaluation.evaluate import evaluate_predictions
 from casting_inspect.evaluation.figures import curves_figure, save_figure
-from casting_inspect.evaluation.predictions import read_predictions, write_predictions
+from casting_inspect.evaluation.predictions import SPLITS, read_predictions, write_predictions
 from casting_inspect.evaluation.tables import print_metrics
 from casting_inspect.files import replacing
 from casting_inspect.training import tensorboard
+from casting_inspect.training.leak_note import leak_and_floors
+from casting_inspect.training.nested import inner_history
 from casting_inspect.training.run_folder import RunFolder
 
 WATCHED = "test seen while training"
+MEAN_OF_INNER = "means over the inner folds, which choose the number of epochs"
+CONFLICTS_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How epochs and threshold came about; the test part had no say in either.
+
+    Attributes:
+        inner_folds: Folds of the training part that were held out in turn; 1: a single validation
+            part; 0: none.
+        chosen_on: What chose them, in words.
+        best_epochs: The best epoch of each fit that was watched.
+        epochs: Epochs of the fit that is tested.
+        best_epoch: The epoch whose state was tested, from 1.
+        threshold: On p_normal.
+        evidence: What the figures are of, where they are not this fit's own.
+    """
+
+    inner_folds: int
+    chosen_on: str
+    best_epochs: list[int]
+    epochs: int
+    best_epoch: int
+    threshold: float | None
+    evidence: str = ""
 
 
 def write_evidence(
@@ -32,14 +58,13 @@ def write_evidence(
     folder: RunFolder,
     predictions: pd.DataFrame,
     data: CastingDataModule,
-    trainer: L.Trainer,
+    protocol: Protocol,
     *,
-    best_epoch: int,
-    cached: bool,
+    show: bool = True,
 ) -> dict[str, Any]:
     """Write predictions, metrics, curves and TensorBoard panels, and print the table.
 
-    Everything after ``predictions.csv`` is computed from that file, not from memory.
+    Every figure is computed from ``predictions.csv`` as written, not from memory.
 
     Args:
         config: The composed configuration.
@@ -47,36 +72,105 @@ def write_evidence(
         folder: The run folder.
         predictions: The predictions table.
         data: The run's pictures.
-        trainer: The trainer after the fit, for its loggers.
-        best_epoch: The epoch that the scores come from, counted from 1.
-        cached: Whether the head was trained on cached features.
+        protocol: How the run chose.
+        show: Print the tables.
 
     Returns:
-        What ``metrics.json`` holds.
+        What ``metrics.json`` holds: figures by split, ``protocol``, and ``left_out`` and
+        ``conflicts`` of the split.
     """
     write_predictions(predictions, folder.predictions)
     table = read_predictions(folder.predictions)
-    metrics = evaluate_predictions(table, folder.root)
+    notes = {"protocol": asdict(protocol), **split_facts(data)}
+    notes |= leak_and_floors(data, config.data.split)
+    metrics = evaluate_predictions(table, folder.root, notes)
     write_defect_recall(table, data, folder)
-    history = pd.read_csv(folder.history)
-    note = WATCHED if config.callbacks.watch_test else ""
-    save_figure(curves_figure(history, note=note), folder.root / "curves.png")
-    for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger):
-            write_tensorboard(logger.experiment, plain, table, metrics, best_epoch, cached)
-            logger.finalize("success")
-    print_metrics(metrics, note=split_note(config.data.split))
+    _write_curves(config, folder)
+    if config.logger.name == "tensorboard":
+        with SummaryWriter(str(folder.root)) as writer:
+            cached = config.finetune.strategy == "frozen" and config.finetune.cached
+            write_tensorboard(writer, plain, table, metrics, protocol.best_epoch, cached)
+    if show:
+        print_metrics(metrics, note="\n".join(remarks(metrics)))
     return metrics
 
 
-def split_note(split: str) -> str:
-    """Return the line that stands under figures of a split that can leak, else nothing."""
-    if split in ("file", "vendor"):
+def split_facts(data: CastingDataModule) -> dict[str, Any]:
+    """Return what the split left out, and which groups hold both labels, for ``metrics.json``.
+
+    ``left_out`` has the number of files by reason; ``conflicts`` what was done with groups of
+    both labels, and each with its files of each class.
+    """
+    found = data.assignment
+    reasons = found.left_out[found.left_out != ""].value_counts().sort_index()
+    listed = found.conflicts[["name", "normal", "defective"]].to_dict("records")
+    by_file = data.rule.split not in BY_GROUP
+    done = "keep: a split by file keeps every file" if by_file else data.rule.on_conflict
+    return {
+        "left_out": {str(reason): int(count) for reason, count in reasons.items()},
+        "conflicts": {"on_conflict": done, "groups": listed},
+    }
+
+
+def remarks(metrics: Mapping[str, Any]) -> list[str]:
+    """Return the lines that stand under the headline."""
+    lines = [grouping_note(metrics), conflict_note(metrics)]
+    for reason, files in metrics["left_out"].items():
+        if reason != "both labels":
+            lines.append(f"{files} files are in no part: {reason}.")
+    protocol = metrics["protocol"]
+    if protocol["inner_folds"] == 1:
+        lines.append("One validation part alone chose the epoch (data.inner_folds=1).")
+    if protocol["evidence"]:
+        lines.append(f"These figures are {protocol['evidence']}.")
+    return [line for line in lines if line]
+
+
+def grouping_note(metrics: Mapping[str, Any]) -> str:
+    """Return what the headline is under where sure and possible links differ, else nothing."""
+    for split in ("test", "val", "train"):
+        if split not in metrics:
+            continue
+        figures = metrics[split]
+        if "by_group_wide" not in figures:
+            return ""
+        value, wide = (
+            by["balanced_accuracy_by_group"]["value"] for by in (figures, figures["by_group_wide"])
+        )
+        if value is None or wide is None:
+            return ""
+        which = "sure" if figures["headline"]["grouping"] == "group" else "possible"
         return (
-            f"data.split={split}: copies of one photograph can lie in training and test, so these "
-            "figures say little about a new casting; data.split=group does"
+            f"Balanced accuracy {100 * value:.1f} % over groups by sure links, {100 * wide:.1f} % "
+            f"by possible ones too; the headline is the lower, by {which} links."
         )
     return ""
+
+
+def conflict_note(metrics: Mapping[str, Any]) -> str:
+    """Return how many groups hold both labels and what was done with them, or nothing."""
+    found = metrics["conflicts"]
+    groups = found["groups"]
+    if not groups:
+        return ""
+    files = sum(group["normal"] + group["defective"] for group in groups)
+    named = ", ".join(
+        f"{group['name']} ({group['normal']} normal, {group['defective']} defective)"
+        for group in groups[:CONFLICTS_NAMED]
+    )
+    more = ", ..." if len(groups) > CONFLICTS_NAMED else ""
+    done = "in no part" if found["on_conflict"] == "drop" else "kept"
+    return f"{len(groups)} groups hold both labels, {files} files, {done}: {named}{more}."
+
+
+def _write_curves(config: DictConfig, folder: RunFolder) -> None:
+    """Draw the epochs: of the inner fits where there are any, else of the fit itself."""
+    history, note = inner_history(folder), MEAN_OF_INNER
+    if history is None and folder.history.exists():
+        history = pd.read_csv(folder.history)
+        note = WATCHED if config.callbacks.watch_test else ""
+    if history is not None:
+        save_figure(curves_figure(history, note=note), folder.root / "curves.png")
 
 
 def write_defect_recall(
@@ -101,18 +195,9 @@ def write_tensorboard(
     cached: bool,
 ) -> None:
     """Log what the run concluded, and the HPARAMS row."""
-    for split in metrics:
+    for split in [name for name in SPLITS if name in metrics]:
         rows = table[table["split"] == split]
         tensorboard.log_split(writer, split, rows, metrics[split]["confusion"], best_epoch)
     tensorboard.log_hparams(writer, plain, metrics, cached=cached)
+    tensorboard.log_leak(writer, metrics)
     writer.flush()
-
-
-def training_sample(
-    data: CastingDataModule, *, augmented: bool, count: int = 32
-) -> dict[str, torch.Tensor]:
-    """Return training pictures as the network sees them: plain, or as in the first epoch."""
-    rows = data.rows("train")
-    chosen = np.random.default_rng(0).permutation(rows)[:count]
-    images = torch.stack([data.picture(int(row), 0 if augmented else None) for row in chosen])
-    return {"image": images, "label": torch.from_numpy(data.labels[chosen])}

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import numpy as np
 import torch
 from hydra.utils import instantiate
 from lightning.pytorch import Callback
@@ -31,12 +30,14 @@ from casting_inspect.training.checkpoints import AtomicCheckpointIO, RunCheckpoi
 from casting_inspect.training.classifier import CastingClassifier
 from casting_inspect.training.run_folder import RunFolder
 from casting_inspect.training.tensorboard import EventLogger
+from casting_inspect.training.weighting import LossWeights
 
 
 def build_data(config: DictConfig) -> CastingDataModule:
     """Return the data module of the ``data`` and ``augment`` nodes, set up.
 
-    Without ``data.root`` the synthetic castings are made, once, in the cache.
+    Without ``data.root`` the synthetic castings are made, once, in the cache. For all folds and
+    for the final fit it has the first one's parts (see `CastingDataModule.with_fold`).
     """
     data = config.data
     root = Path(data.root) if data.root else ensure_castings(synthetic_config(data.synthetic))
@@ -46,10 +47,15 @@ def build_data(config: DictConfig) -> CastingDataModule:
         Path(data.manifest) if data.manifest else None,
         split=data.split,
         folds=data.folds,
-        fold=data.fold,
+        fold=data.fold if isinstance(data.fold, int) else 0,
         partition=data.partition,
         val_fraction=data.val_fraction,
         test_fraction=data.test_fraction,
+        inner_folds=data.inner_folds,
+        on_conflict=data.on_conflict,
+        lot_column=data.lot_column,
+        time_column=data.time_column,
+        test_from=data.test_from,
         image_size=config.model.image_size,
         fit=data.fit,
         window=plain(data.window) if OmegaConf.is_list(data.window) else data.window,
@@ -99,13 +105,12 @@ def build_classifier(
     *,
     strategy: str,
     cached: bool,
-    train_labels: np.ndarray,
+    weights: LossWeights,
     provenance: Mapping[str, Any],
     evaluated: list[str],
 ) -> CastingClassifier:
     """Return the LightningModule of the ``finetune``, ``optimizer`` and ``scheduler`` nodes."""
     finetune = config.finetune
-    weights = balanced_weights(train_labels) if finetune.class_weights == "balanced" else None
     return CastingClassifier(
         network,
         strategy=strategy,
@@ -115,17 +120,12 @@ def build_classifier(
         open_every=finetune.open_every,
         make_optimizer=instantiate(config.optimizer, _partial_=True),
         make_schedule=make_schedule(config.scheduler),
-        class_weights=weights,
+        class_weights=weights.classes,
+        row_weights=weights.rows,
         seed=config.seed,
         provenance=provenance,
         evaluated=evaluated,
     )
-
-
-def balanced_weights(labels: np.ndarray) -> list[float]:
-    """Return weights n / (2 n_class), so that both classes count the same in the loss."""
-    counts = np.bincount(labels, minlength=2)
-    return [float(value) for value in len(labels) / (2 * counts)]
 
 
 def make_schedule(node: DictConfig) -> Callable[[int, int], Callable[[int], float]]:
@@ -174,8 +174,18 @@ def build_trainer(
     *,
     accelerator: str,
     precision: str,
+    epochs: int | None = None,
 ) -> L.Trainer:
-    """Return the Trainer of the ``trainer`` and ``logger`` nodes."""
+    """Return the Trainer of the ``trainer`` and ``logger`` nodes.
+
+    Args:
+        config: The composed configuration.
+        folder: Where the fit's files go.
+        callbacks: What happens beside the training.
+        accelerator: Resolved.
+        precision: Resolved.
+        epochs: How many at most; None: as configured.
+    """
     quieten()
     trainer = config.trainer
     has_bar = any(type(callback).__name__ == "InspectionProgress" for callback in callbacks)
@@ -183,7 +193,7 @@ def build_trainer(
         accelerator=accelerator,
         devices=plain(trainer.devices),
         precision=precision,  # type: ignore[arg-type]
-        max_epochs=trainer.max_epochs,
+        max_epochs=epochs or trainer.max_epochs,
         gradient_clip_val=trainer.gradient_clip_val,
         limit_train_batches=trainer.limit_train_batches,
         log_every_n_steps=trainer.log_every_n_steps,

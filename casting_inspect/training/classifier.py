@@ -40,6 +40,8 @@ class CastingClassifier(L.LightningModule):
         make_optimizer: From parameter groups to an optimizer.
         make_schedule: From (total steps, steps an epoch) to a factor of the step.
         class_weights: Weights of (defective, normal) in the loss, or None.
+        row_weights: The weight in the loss of each row that a batch's ``index`` may name, of mean
+            1 over a part; they take the place of class weights.
         seed: Together with the step it decides dropout.
         provenance: Plain data that checkpoints carry (configuration, window, ...).
         evaluated: Names of the validation loaders, such as ``("val",)``.
@@ -57,6 +59,7 @@ class CastingClassifier(L.LightningModule):
         make_optimizer: Callable[[list[dict[str, Any]]], Optimizer] = torch.optim.AdamW,
         make_schedule: Callable[[int, int], Callable[[int], float]] | None = None,
         class_weights: Sequence[float] | None = None,
+        row_weights: np.ndarray | None = None,
         seed: int = 0,
         provenance: Mapping[str, Any] | None = None,
         evaluated: Sequence[str] = ("val",),
@@ -75,6 +78,8 @@ class CastingClassifier(L.LightningModule):
         self.evaluated = tuple(evaluated)
         weights = None if class_weights is None else torch.tensor(class_weights)
         self.register_buffer("class_weights", weights, persistent=False)
+        rows = None if row_weights is None else torch.tensor(row_weights, dtype=torch.float32)
+        self.register_buffer("row_weights", rows, persistent=False)
         self.train_metrics = EpochMetrics(with_auroc=False)
         self.evaluation_metrics = nn.ModuleList(EpochMetrics(with_auroc=True) for _ in evaluated)
         if cached:
@@ -93,6 +98,16 @@ class CastingClassifier(L.LightningModule):
             return self.network.head_logits(batch["features"])
         logits: Tensor = self(batch["image"])
         return logits
+
+    def loss_of(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return the weighted cross-entropy () of logits (B, 2), a mean over the batch."""
+        rows = self._buffers["row_weights"]
+        if rows is None:
+            return F.cross_entropy(logits, batch["label"], weight=self._buffers["class_weights"])
+        # over the number of rows and not over their weights: a batch of copies of one photograph
+        # shall count little
+        each = F.cross_entropy(logits, batch["label"], reduction="none")
+        return (each * rows[batch["index"]]).mean()
 
     # -- training ---------------------------------------------------------------------------
 
@@ -116,7 +131,7 @@ class CastingClassifier(L.LightningModule):
             UserError: If it is not finite.
         """
         logits = self.logits_of(batch)
-        loss = F.cross_entropy(logits, batch["label"], weight=self._buffers["class_weights"])
+        loss = self.loss_of(logits, batch)
         if self._looks_at_loss(batch_idx) and not torch.isfinite(loss):
             raise not_finite(loss.item(), self)
         self.train_metrics.update(loss.detach(), logits.detach(), batch["label"])
@@ -134,7 +149,7 @@ class CastingClassifier(L.LightningModule):
         """Count one batch of the loader's split."""
         del batch_idx
         logits = self.logits_of(batch)
-        loss = F.cross_entropy(logits, batch["label"], weight=self._buffers["class_weights"])
+        loss = self.loss_of(logits, batch)
         self._evaluation(dataloader_idx).update(loss, logits, batch["label"])
 
     def on_validation_epoch_end(self) -> None:

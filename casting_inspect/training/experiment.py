@@ -1,39 +1,33 @@
-"""One run from configuration to evidence: data, features, fit, predictions, metrics, figures."""
+"""One run from configuration to evidence: data, fits, predictions, metrics, figures."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import lightning as L
-import numpy as np
 import pandas as pd
-import torch
-from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import DictConfig
 from rich.console import Console
 
 from casting_inspect.data.manifest import dataset_digest, read_manifest, write_manifest
 from casting_inspect.data.module import CastingDataModule
 from casting_inspect.errors import UserError
-from casting_inspect.models.protocol import is_split
+from casting_inspect.evaluation.thresholds import NEEDS_PREDICTIONS, threshold_of
 from casting_inspect.training import assembly
-from casting_inspect.training.aftermath import training_sample, write_evidence
-from casting_inspect.training.checkpoints import (
-    RunCheckpoints,
-    complete,
-    load,
-    network_state,
+from casting_inspect.training.aftermath import Protocol, write_evidence
+from casting_inspect.training.fitting import Fitter, Rows
+from casting_inspect.training.loaders import Bench
+from casting_inspect.training.nested import (
+    Plan,
+    Scores,
+    fit_inner_folds,
+    median_epochs,
+    plan_of,
+    predictions_table,
+    refit,
 )
-from casting_inspect.training.classifier import CastingClassifier
-from casting_inspect.training.loaders import Choices, Loaders
-from casting_inspect.training.precision import (
-    autocast,
-    device_of,
-    resolve_accelerator,
-    resolve_precision,
-)
+from casting_inspect.training.network_fit import NetworkFitter, set_up
 from casting_inspect.training.run_folder import (
     RunFolder,
     RunRecord,
@@ -41,8 +35,31 @@ from casting_inspect.training.run_folder import (
     read_record,
     write_config,
 )
-from casting_inspect.training.strategy import resolve_strategy
-from casting_inspect.training.tensorboard import log_start
+
+
+@dataclass
+class Run:
+    """One run under way, in its folder.
+
+    Attributes:
+        config: Its configuration; ``data.fold`` is a number.
+        plain: The same as plain data.
+        folder: Where its files go.
+        record: What ``run.json`` holds.
+        console: The screen.
+        data: The pictures, split.
+        bench: What the fits of a network share; None for a model that has none.
+        resume: Whether it goes on.
+    """
+
+    config: DictConfig
+    plain: dict[str, Any]
+    folder: RunFolder
+    record: RunRecord
+    console: Console
+    data: CastingDataModule
+    bench: Bench | None
+    resume: bool
 
 
 def run_experiment(
@@ -54,7 +71,7 @@ def run_experiment(
         config: The composed configuration.
         run_dir: The run folder, made if missing.
         command: The command line, for the record.
-        resume: Go on from ``checkpoints/last.ckpt``; a finished run is left as it is.
+        resume: Go on from what the folder holds; a finished run is left as it is.
 
     Returns:
         What ``metrics.json`` holds: figures for each split; nothing with
@@ -63,214 +80,219 @@ def run_experiment(
     Raises:
         UserError: For anything that the user can mend.
     """
+    from casting_inspect.training.cross_validation import run_all_folds
+
     folder = RunFolder(run_dir)
     with held(folder, resume=resume):
         plain = write_config(config, folder)
         record = RunRecord(folder, command)
         with record.ended():
-            return _run(config, plain, folder, record, resume)
+            console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+            data = assembly.build_data(config)
+            bench = bench_of(config, trusted=not resume)
+            run = Run(config, plain, folder, record, console, data, bench, resume)
+            if isinstance(config.data.fold, str):
+                return run_all_folds(run, command)
+            return run_fold(run)
 
 
-def _run(
-    config: DictConfig, plain: dict[str, Any], folder: RunFolder, record: RunRecord, resume: bool
-) -> dict[str, Any]:
-    console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
-    data = assembly.build_data(config)
-    choices, network = _choose(config, trusted=not resume)
-    if resume:
-        _check_same(folder, data, network)
-    write_manifest(data.frame, folder.manifest)
-    record.update(
-        seeds={"seed": config.seed, "partition": config.data.partition, "fold": config.data.fold},
-        digests={
-            "data": dataset_digest(data.frame),
-            "weights": getattr(network, "weights_digest", "none"),
-        },
-        weights=getattr(network, "weights_name", "none"),
-        paths_taken={
-            "device": str(choices.device),
-            "precision": choices.precision,
-            "finetune": choices.strategy,
-            "cached_features": choices.cached,
-            "channels_last": choices.channels_last,
-            "compiled": bool(config.trainer.compile) and not choices.cached,
-        },
-        window=data.window,
+def bench_of(config: DictConfig, *, trusted: bool) -> Bench | None:
+    """Return what the fits of a network share; a floor has nothing to share."""
+    return None if is_floor(config) else set_up(config, trusted=trusted)
+
+
+def is_floor(config: DictConfig) -> bool:
+    """Say whether the model is a classical floor and no network."""
+    return str(config.model.name).startswith("floor_")
+
+
+def fitter_of(run: Run) -> Fitter:
+    """Return what fits the configured model."""
+    if run.bench is None:
+        from casting_inspect.training.floors import FloorFitter
+
+        return FloorFitter(run.config, run.data)
+    return NetworkFitter(
+        run.config, run.data, run.bench, run.folder, run.record, run.console, run.plain
     )
-    console.print(_describe(data, choices, config))
 
-    provenance = {"config": plain, "window": list(data.window) if data.window else None}
-    loaders = Loaders(config, data, choices, network, record, console)
-    evaluated = loaders.evaluated
-    classifier = assembly.build_classifier(
-        config,
-        network,
-        strategy=choices.strategy,
-        cached=choices.cached,
-        train_labels=data.labels[data.rows("train")],
-        provenance=provenance,
-        evaluated=evaluated,
-    )
-    trainer, checkpoints = _fit(config, folder, classifier, loaders, choices, record, resume)
-    outcome = {"epochs": trainer.current_epoch, "best_epoch": checkpoints.best_epoch + 1}
-    if choices.cached:
-        complete(checkpoints.best, network)
-    if not config.trainer.evaluate:
-        record.finish(**outcome)
-        console.print(f"{trainer.global_step} steps done; trainer.evaluate=false: nothing measured")
+
+def run_fold(run: Run, *, show: bool = True) -> dict[str, Any]:
+    """Fit, score and measure one test part.
+
+    Args:
+        run: The run; its folder is held.
+        show: Print the tables of figures.
+
+    Returns:
+        What ``metrics.json`` holds.
+    """
+    fitter, plan = fitter_of(run), plan_of(run.data)
+    write_start(run, fitter, run.data.frame)
+    run.console.print(f"{_describe(run.data)}\n{fitter.describe()}")
+    if run.config.trainer.evaluate is False:
+        shown = _shown(run, plan)
+        with run.record.timed("fit"):
+            fitted = fitter.fit(
+                plan.train, _or_none(plan.watch), None, run.folder.root, shown=shown
+            )
+        run.record.finish(epochs=fitted.epochs, best_epoch=fitted.best_epoch)
+        run.console.print("trainer.evaluate=false: nothing is predicted or measured")
         return {}
-    with record.timed("predict"):
-        network.load_state_dict(network_state(load(checkpoints.best)))
-        scores = {
-            split: score(classifier, loaders.plain(split), choices)
-            for split in ("val", "test")
-            if len(data.rows(split))
-        }
-    predictions = predictions_table(config, data, scores)
-    with record.timed("evaluate"):
+    if run.config.decide.name in NEEDS_PREDICTIONS and not (plan.inner or len(plan.watch)):
+        threshold_of(run.config.decide.name, run.plain["decide"], None)  # says what is missing
+    parts, protocol = (_nested if plan.inner else _single)(run, fitter, plan)
+    predictions = predictions_table(
+        run.data,
+        parts,
+        {
+            "fold": run.config.data.fold,
+            "seed": run.config.seed,
+            "model": run.config.model.name,
+            "partition": run.config.data.partition,
+        },
+    ).assign(threshold=protocol.threshold)
+    with run.record.timed("evaluate"):
         metrics = write_evidence(
-            config,
-            plain,
-            folder,
-            predictions,
-            data,
-            trainer,
-            best_epoch=checkpoints.best_epoch + 1,
-            cached=choices.cached,
+            run.config, run.plain, run.folder, predictions, run.data, protocol, show=show
         )
-    record.finish(**outcome)
+    run.record.finish(
+        epochs=protocol.epochs, best_epoch=protocol.best_epoch, threshold=protocol.threshold
+    )
     return metrics
 
 
-def _describe(data: CastingDataModule, choices: Choices, config: DictConfig) -> str:
+def write_start(run: Run, fitter: Fitter, frame: pd.DataFrame) -> None:
+    """Write what a run starts from: its manifest, seeds, digests, and the ways taken.
+
+    Raises:
+        UserError: If a resumed run began with other pictures or weights.
+    """
+    facts = {**fitter.facts}
+    digests = {"data": dataset_digest(frame), **facts.pop("digests")}
+    if run.resume:
+        _check_same(run, frame, digests["weights"])
+    write_manifest(frame, run.folder.manifest)
+    data = run.config.data
+    run.record.update(
+        seeds={"seed": run.config.seed, "partition": data.partition, "fold": data.fold},
+        digests=digests,
+        window=run.data.window,
+        **facts,
+    )
+
+
+Parts = list[tuple[str, str, Scores]]
+
+
+def _single(run: Run, fitter: Fitter, plan: Plan) -> tuple[Parts, Protocol]:
+    """One fit; the validation part, if there is one, chooses the epoch and the threshold."""
+    config, record = run.config, run.record
+    with record.timed("fit"):
+        shown = _shown(run, plan)
+        fitted = fitter.fit(plan.train, _or_none(plan.watch), None, run.folder.root, shown=shown)
+    tested = {"test": plan.test} if config.trainer.evaluate is True else {}
+    parts: Parts = []
+    with record.timed("predict"):
+        for split, rows in {"val": plan.watch, **tested}.items():
+            if len(rows):
+                parts.append((split, "", fitted.score(rows)))
+    chosen_on = "validation part" if len(plan.watch) else "nothing: as configured"
+    protocol = Protocol(
+        inner_folds=1 if len(plan.watch) else 0,
+        chosen_on=chosen_on,
+        best_epochs=[fitted.best_epoch],
+        epochs=fitted.epochs,
+        best_epoch=fitted.best_epoch,
+        threshold=_threshold(run, parts),
+    )
+    return parts, protocol
+
+
+def _nested(run: Run, fitter: Fitter, plan: Plan) -> tuple[Parts, Protocol]:
+    """Fit the inner folds; what they choose, together, is what the one refit takes."""
+    wanted = run.config.data.inner_folds
+    if len(plan.inner) < wanted:
+        run.console.print(
+            f"{len(plan.inner)} inner folds and not data.inner_folds={wanted}: a class has no more "
+            "groups to train on"
+        )
+    with run.record.timed("inner_fits"):
+        inner = fit_inner_folds(plan, fitter, run.folder, run.console.print)
+    parts: Parts = [("val", str(number), fit.scores) for number, fit in enumerate(inner)]
+    best = [fit.best_epoch for fit in inner]
+    epochs, threshold = median_epochs(best), _threshold(run, parts)
+    run.console.print(
+        f"{len(inner)} inner folds: best epochs {', '.join(map(str, best))}, median {epochs}; "
+        f"threshold {threshold:.6g} ({run.config.decide.name})"
+    )
+    if run.config.trainer.evaluate is True:
+        with run.record.timed("fit"):
+            fitted = refit(plan, fitter, run.folder, epochs, _shown(run, plan))
+        with run.record.timed("predict"):
+            parts.append(("test", "", fitted.score(plan.test)))
+    protocol = Protocol(
+        inner_folds=len(inner),
+        chosen_on="pooled out-of-fold predictions of the training part",
+        best_epochs=best,
+        epochs=epochs,
+        best_epoch=epochs,
+        threshold=threshold,
+    )
+    return parts, protocol
+
+
+def _threshold(run: Run, parts: Parts) -> float:
+    """Return the configured rule's threshold, from validation rows alone."""
+    validation = [part for part in parts if part[0] == "val"]
+    table = predictions_table(run.data, validation, {}) if validation else None
+    return threshold_of(run.config.decide.name, run.plain["decide"], table)
+
+
+def _shown(run: Run, plan: Plan) -> Rows | None:
+    """Return the rows that are drawn by epoch and choose nothing."""
+    return _or_none(plan.test) if run.config.callbacks.watch_test else None
+
+
+def _or_none(rows: Rows) -> Rows | None:
+    return rows if len(rows) else None
+
+
+def _describe(data: CastingDataModule) -> str:
     parts = []
     for split in ("train", "val", "test"):
         rows = data.rows(split)
         normal = int(data.labels[rows].sum())
-        parts.append(f"{split} {len(rows)} ({len(rows) - normal} defective, {normal} normal)")
-    views = config.data.views
-    shown = f"{views} augmented views" if views else "one plain view (augment is not used)"
-    cached = f" on cached features, {shown} of each training picture" if choices.cached else ""
-    return (
-        f"pictures: {', '.join(parts)} from {data.root}\n"
-        f"{config.model.name}: {choices.strategy}{cached}, {choices.accelerator}, "
-        f"{choices.precision}, {config.model.image_size} px"
-    )
+        nested = (
+            f", {data.inner_folds} inner folds" if split == "train" and data.inner_folds else ""
+        )
+        parts.append(
+            f"{split} {len(rows)} ({len(rows) - normal} defective, {normal} normal{nested})"
+        )
+    named = f" (test: {data.assignment.test_name})" if data.assignment.test_name else ""
+    return f"pictures: {', '.join(parts)} from {data.root}{named}"
 
 
-def _choose(config: DictConfig, *, trusted: bool) -> tuple[Choices, torch.nn.Module]:
-    accelerator = resolve_accelerator(config.trainer.accelerator)
-    precision = resolve_precision(config.trainer.precision, accelerator)
-    channels_last = config.trainer.channels_last
-    if channels_last == "auto":
-        # the layout that bf16 and fp16 convolutions are written for
-        channels_last = precision != "32-true"
-    network = assembly.build_model(config, channels_last=bool(channels_last), trusted=trusted)
-    strategy = resolve_strategy(config.finetune.strategy, network)
-    cached = strategy == "frozen" and config.finetune.cached and is_split(network)
-    device = device_of(accelerator, assembly.plain(config.trainer.devices))
-    choices = Choices(accelerator, device, precision, strategy, bool(cached), bool(channels_last))
-    if config.trainer.compile and not cached:
-        network.compile()
-    return choices, network
-
-
-def _check_same(folder: RunFolder, data: CastingDataModule, network: torch.nn.Module) -> None:
+def _check_same(run: Run, now: pd.DataFrame, weights: str) -> None:
     """Refuse to go on with other pictures, groups, parts or weights than the run began with."""
+    folder = run.folder
     if not folder.manifest.exists():
         return
-    what = ["path", "label", "group", "split", "sha256"]
-    before = read_manifest(folder.manifest)[what].astype(str).reset_index(drop=True)
-    if not before.equals(data.frame[what].astype(str).reset_index(drop=True)):
+    before = read_manifest(folder.manifest)
+    named = ["path", "label", "group", "group_wide", "split", "inner", "sha256"]
+    columns = [name for name in named if name in now]
+    if not set(columns) <= set(before) or not _texts(before, columns).equals(_texts(now, columns)):
         raise UserError(
-            f"pictures, labels, groups or split of {data.root} are not those that the run in "
+            f"pictures, labels, groups or split of {run.data.root} are not those that the run in "
             f"{folder.root} began with ({folder.manifest}): bring them back, or start a new run"
         )
     digest = read_record(folder.record).get("digests", {}).get("weights")
-    if digest and digest != getattr(network, "weights_digest", "none"):
+    if digest and digest != weights:
         raise UserError(
             f"model.weights is another file than the run in {folder.root} began with: bring it "
             "back, or start a new run"
         )
 
 
-def _fit(
-    config: DictConfig,
-    folder: RunFolder,
-    classifier: CastingClassifier,
-    loaders: Loaders,
-    choices: Choices,
-    record: RunRecord,
-    resume: bool,
-) -> tuple[L.Trainer, RunCheckpoints]:
-    has_val = "val" in loaders.evaluated
-    callbacks = assembly.build_callbacks(config, folder, has_val=has_val)
-    checkpoints = next(c for c in callbacks if isinstance(c, RunCheckpoints))
-    trainer = assembly.build_trainer(
-        config,
-        folder,
-        callbacks,
-        accelerator=choices.accelerator,
-        # a cached head is small and float32 by decision; autocast would only cost
-        precision="32-true" if choices.cached else choices.precision,
-    )
-    for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger):
-            sees_augmented = not choices.cached or config.data.views > 0
-            sample = training_sample(loaders.data, augmented=sees_augmented)
-            log_start(logger.experiment, classifier.provenance["config"], sample)
-    classifier.train()  # as Lightning expects it; each epoch then says what is frozen
-    with record.timed("fit"), loaders.threads_for_fit():
-        trainer.fit(
-            classifier,
-            loaders.train(),
-            [loaders.plain(split) for split in loaders.evaluated] or None,
-            ckpt_path=str(checkpoints.last) if resume and checkpoints.last.exists() else None,
-            weights_only=True,
-        )
-    return trainer, checkpoints
-
-
-@torch.inference_mode()
-def score(
-    classifier: CastingClassifier, batches: Iterable[Mapping[str, torch.Tensor]], choices: Choices
-) -> dict[int, float]:
-    """Return the log-odds of normal by position in the data module's table."""
-    classifier.to(choices.device).eval()
-    precision = "32-true" if choices.cached else choices.precision
-    scores: dict[int, float] = {}
-    for number, batch in enumerate(batches):
-        moved = {key: value.to(choices.device) for key, value in batch.items()}
-        with autocast(choices.device, precision):
-            indices, log_odds = classifier.predict_step(moved, number)
-        scores.update(zip(indices.tolist(), log_odds.tolist(), strict=True))
-    return scores
-
-
-def predictions_table(
-    config: DictConfig, data: CastingDataModule, scores: Mapping[str, Mapping[int, float]]
-) -> pd.DataFrame:
-    """Return the predictions table: one row a validation or test file, in the manifest's order."""
-    parts = []
-    for split, by_row in scores.items():
-        rows = np.fromiter(by_row, dtype=np.int64)
-        log_odds = np.fromiter(by_row.values(), dtype=np.float64)
-        table = data.frame.iloc[rows][["path", "label", "group"]].reset_index(drop=True)
-        table["split"] = split
-        table["p_normal"] = 1 / (1 + np.exp(-log_odds))
-        table["logit"] = log_odds
-        for column in ("lot", "part", "capture", "kind"):
-            known = column in data.frame
-            table[column] = data.frame[column].iloc[rows].to_numpy() if known else ""
-        parts.append(table)
-    table = pd.concat(parts, ignore_index=True)
-    # without groups every file is its own
-    table["group"] = table["group"].where(table["group"] != "", table["path"])
-    return table.assign(
-        fold=config.data.fold,
-        seed=config.seed,
-        model=config.model.name,
-        partition=config.data.partition,
-        inner="",
-        threshold=config.decide.threshold,
-    )
+def _texts(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    return frame[columns].astype(str).reset_index(drop=True)

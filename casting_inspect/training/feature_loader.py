@@ -39,6 +39,31 @@ class FeatureRows:
         return torch.from_numpy(self._store.take([self._keys[i] for i in flat])).float()
 
 
+class FeatureTable:
+    """Which of a data module's pictures `FeatureRows` hold, and where.
+
+    Args:
+        pictures: Positions in the data module's table, ascending, each once.
+        rows: Their rows, in that order.
+    """
+
+    def __init__(self, pictures: np.ndarray, rows: FeatureRows) -> None:
+        self.pictures = pictures
+        self.rows = rows
+
+    def places(self, pictures: np.ndarray) -> np.ndarray:
+        """Return the places of pictures among the rows.
+
+        Raises:
+            KeyError: If one is not there.
+        """
+        found = np.searchsorted(self.pictures, pictures)
+        there = self.pictures[np.minimum(found, len(self.pictures) - 1)] == pictures
+        if not there.all():
+            raise KeyError(f"no features of picture {pictures[~there][0]}: compute them first")
+        return found
+
+
 class EpochOrder:
     """The order of one epoch, a pure function of (seed, epoch); Lightning sets the epoch."""
 
@@ -63,6 +88,15 @@ class FeatureLoader:
     """Batches of cached rows as dicts of ``features`` float32, ``label`` and ``index`` int64.
 
     With several views a picture, epoch e takes view (e + position) modulo their number.
+
+    Args:
+        rows: Where features are taken from.
+        labels: The class of each picture, (n,).
+        indices: The ``index`` of each picture, (n,).
+        batch_size: Pictures a batch; the last one may be smaller.
+        places: The place of each picture among ``rows``, (n,).
+        shuffle: Whether each epoch has an order of its own.
+        seed: Of the order.
     """
 
     batch_sampler = None  # Lightning looks for it wherever there is a sampler
@@ -74,10 +108,12 @@ class FeatureLoader:
         indices: np.ndarray,
         batch_size: int,
         *,
+        places: np.ndarray,
         shuffle: bool,
         seed: int,
     ) -> None:
         self.rows = rows
+        self.places = places
         self.labels = torch.from_numpy(np.ascontiguousarray(labels, dtype=np.int64))
         self.indices = torch.from_numpy(np.ascontiguousarray(indices, dtype=np.int64))
         self.batch_size = batch_size
@@ -93,7 +129,7 @@ class FeatureLoader:
             view = (chosen + self.sampler.epoch) % self.rows.views
             at = torch.from_numpy(chosen)
             yield {
-                "features": self.rows.take(chosen, view),
+                "features": self.rows.take(self.places[chosen], view),
                 "label": self.labels[at],
                 "index": self.indices[at],
             }

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
 from casting_inspect.data.feature_store import FeatureStore, make_room
-from casting_inspect.training.feature_loader import FeatureLoader, FeatureRows
+from casting_inspect.training.feature_loader import FeatureLoader, FeatureRows, FeatureTable
 from casting_inspect.training.precision import autocast
 from casting_inspect.training.strategy import backbone_keys
 
@@ -110,6 +110,8 @@ def view_keys(
 class CachedFeatures:
     """Computes missing rows of a data module's pictures and serves loaders over them.
 
+    Loaders share one table of what was computed: many fits over parts of a data set hold it once.
+
     Args:
         network: The network whose backbone is frozen.
         data: A data module after ``setup``.
@@ -118,6 +120,7 @@ class CachedFeatures:
         device: Where the backbone runs.
         precision: A Lightning precision name; the backbone runs under its autocast.
         views: Augmented views of each training picture; 0 for one plain view.
+        stores: Stores that are open already, by folder; this one is added.
     """
 
     def __init__(
@@ -130,6 +133,7 @@ class CachedFeatures:
         device: torch.device,
         precision: str,
         views: int = 0,
+        stores: dict[Path, FeatureStore] | None = None,
     ) -> None:
         self.network = network
         self.data = data
@@ -138,7 +142,9 @@ class CachedFeatures:
         self.precision = precision
         self.views = views
         self.root = root
-        self.store = self._store_of(network.cache_layer)
+        own = self._store_of(network.cache_layer)
+        self.store = own if stores is None else stores.setdefault(own.folder, own)
+        self._tables: dict[bool, FeatureTable] = {}
 
     def _store_of(self, layer: str) -> FeatureStore:
         data = self.data
@@ -147,22 +153,34 @@ class CachedFeatures:
         )
         return FeatureStore(self.root / name)
 
-    def rows_and_keys(self, split: str) -> tuple[np.ndarray, list[list[str]]]:
-        """Return a split's positions in the data module's table and their row keys."""
-        rows = self.data.rows(split)
-        digests = [str(self.data.frame["sha256"].iloc[row]) for row in rows]
-        views = self.views if split == "train" else 0
-        return rows, view_keys(digests, rows.tolist(), views, self.data.augmentation_digest())
+    def keys(self, rows: np.ndarray, *, augmented: bool = False) -> list[list[str]]:
+        """Return the row keys of pictures: of the plain view, or of the augmented ones.
 
-    def compute(self, splits: Sequence[str]) -> Extraction:
-        """Bring every row of these splits into the store; what is there is not done again."""
+        Args:
+            rows: Positions in the data module's table.
+            augmented: As training pictures; without ``views`` they are plain too.
+        """
+        digests = self.data.frame["sha256"].to_numpy()[rows].tolist()
+        views = self.views if augmented else 0
+        return view_keys(digests, rows.tolist(), views, self.data.augmentation_digest())
+
+    def compute(self, plain: np.ndarray, augmented: np.ndarray | None = None) -> Extraction:
+        """Bring pictures into the store; what is there is not done again.
+
+        Args:
+            plain: Positions of the pictures whose plain view is needed.
+            augmented: Positions of those whose ``views`` are, or, without views, the plain one.
+        """
+        trained = np.empty(0, dtype=np.int64) if augmented is None else augmented
+        if not self.views:
+            plain, trained = np.union1d(plain, trained), trained[:0]
         wanted: dict[str, tuple[int, int | None]] = {}
-        for split in splits:
-            rows, keys = self.rows_and_keys(split)
-            for row, views in zip(rows, keys, strict=True):
+        rows_of = {False: plain, True: trained}
+        keys_of = {kind: self.keys(rows, augmented=kind) for kind, rows in rows_of.items()}
+        for kind, rows in rows_of.items():
+            for row, views in zip(rows.tolist(), keys_of[kind], strict=True):
                 for view, key in enumerate(views):
-                    augmented = self.views and split == "train"
-                    wanted.setdefault(key, (int(row), view if augmented else None))
+                    wanted.setdefault(key, (row, view if kind else None))
         started = time.perf_counter()
         waiting = "another run is computing these features; waiting for it"
         with self.store.locked(on_wait=waiting):
@@ -171,6 +189,9 @@ class CachedFeatures:
             missing = self.store.missing(list(wanted))
             if missing:
                 self._run_backbone(missing, [wanted[key] for key in missing])
+        for kind, rows in rows_of.items():
+            if len(rows):
+                self._tables[kind] = FeatureTable(rows, FeatureRows(self.store, keys_of[kind]))
         seconds = time.perf_counter() - started
         return Extraction(len(wanted), len(missing), derived, seconds, self.store.folder)
 
@@ -246,12 +267,33 @@ class CachedFeatures:
         """Say whether a cached row is a vector and no grid; some rows must have been computed."""
         return len(self.store.row_shape()) == 1
 
-    def loader(self, split: str, batch_size: int, *, shuffle: bool, seed: int) -> FeatureLoader:
-        """Return a loader over a split whose rows have been computed."""
-        rows, keys = self.rows_and_keys(split)
-        labels = self.data.labels[rows]
+    def loader(
+        self,
+        rows: np.ndarray,
+        batch_size: int,
+        *,
+        shuffle: bool,
+        seed: int,
+        augmented: bool = False,
+    ) -> FeatureLoader:
+        """Return a loader over pictures that the last `compute` was asked for.
+
+        Args:
+            rows: Positions in the data module's table.
+            batch_size: Pictures a batch.
+            shuffle: Whether each epoch has an order of its own.
+            seed: Of the order.
+            augmented: As training pictures; without ``views`` they are plain too.
+        """
+        table = self._tables[augmented and self.views > 0]
         return FeatureLoader(
-            FeatureRows(self.store, keys), labels, rows, batch_size, shuffle=shuffle, seed=seed
+            table.rows,
+            self.data.labels[rows],
+            rows,
+            batch_size,
+            places=table.places(rows),
+            shuffle=shuffle,
+            seed=seed,
         )
 
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from omegaconf import DictConfig
 from rich.console import Console
 
+from casting_inspect.data.feature_store import FeatureStore
 from casting_inspect.data.module import CastingDataModule
 from casting_inspect.models.protocol import is_split
 from casting_inspect.training import assembly
 from casting_inspect.training.features import CachedFeatures
+from casting_inspect.training.fitting import Rows
 from casting_inspect.training.run_folder import RunRecord
 
 
@@ -30,6 +34,23 @@ class Choices:
     channels_last: bool
 
 
+@dataclass(frozen=True)
+class Bench:
+    """What the fits of a run share, over all its folds.
+
+    Attributes:
+        choices: What was decided by looking at the machine and the network.
+        network: The network; fits change what of it may learn.
+        start: What may learn as it was before the first fit, by name.
+        stores: Feature stores that are open, by folder.
+    """
+
+    choices: Choices
+    network: torch.nn.Module
+    start: dict[str, torch.Tensor]
+    stores: dict[Path, FeatureStore] = field(default_factory=dict)
+
+
 class Loaders:
     """The loaders of a run, over pictures or over cached features, which it computes first."""
 
@@ -37,16 +58,14 @@ class Loaders:
         self,
         config: DictConfig,
         data: CastingDataModule,
-        choices: Choices,
-        network: torch.nn.Module,
+        bench: Bench,
         record: RunRecord,
         console: Console,
     ) -> None:
         self.config = config
         self.data = data
         self.features: CachedFeatures | None = None
-        watched = ["test"] if config.callbacks.watch_test else []
-        self.evaluated = [s for s in ["val", *watched] if len(data.rows(s))]
+        choices, network = bench.choices, bench.network
         if not choices.cached:
             return
         assert is_split(network)
@@ -58,9 +77,13 @@ class Loaders:
             device=choices.device,
             precision=choices.precision,
             views=config.data.views,
+            stores=bench.stores,
         )
+        # training rows are scored too where inner folds hold them out
+        scored = ["val", "test", *(["train"] if data.inner_folds else [])]
+        plain = np.sort(np.concatenate([data.rows(split) for split in scored]))
         with record.timed("features"):
-            done = self.features.compute(["train", "val", "test"])
+            done = self.features.compute(plain, data.rows("train"))
         counts = {"rows": done.rows, "computed": done.computed, "derived": done.derived}
         record.update(features=counts)
         console.print(
@@ -68,12 +91,14 @@ class Loaders:
             f"derived in {done.seconds:.1f} s, kept in {done.folder}"
         )
 
-    def train(self) -> Any:
-        """Return the loader that the fit runs over."""
+    def train(self, rows: Rows) -> Any:
+        """Return the loader that a fit on these rows runs over."""
         if self.features is None:
-            return self.data.train_dataloader()
+            return self.data.loader(rows, augmented=True)
         batch = self.config.finetune.cached_batch_size
-        return self.features.loader("train", batch, shuffle=True, seed=self.config.seed)
+        return self.features.loader(
+            rows, batch, shuffle=True, seed=self.config.seed, augmented=True
+        )
 
     @contextlib.contextmanager
     def threads_for_fit(self) -> Iterator[None]:
@@ -86,8 +111,8 @@ class Loaders:
         finally:
             torch.set_num_threads(threads)
 
-    def plain(self, split: str) -> Any:
-        """Return a loader over a split in order, nothing augmented."""
+    def plain(self, rows: Rows) -> Any:
+        """Return a loader over rows in order, nothing augmented."""
         if self.features is None:
-            return self.data.plain_dataloader(split)
-        return self.features.loader(split, 512, shuffle=False, seed=0)
+            return self.data.loader(rows)
+        return self.features.loader(rows, 512, shuffle=False, seed=0)

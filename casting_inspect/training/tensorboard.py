@@ -15,7 +15,10 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams as hparams_summaries
 
+from casting_inspect.data.module import CastingDataModule
 from casting_inspect.evaluation import figures
+from casting_inspect.evaluation.predictions import SPLITS
+from casting_inspect.evaluation.tables import floor_sentence, leak_sentence
 from casting_inspect.labels import CLASS_NAMES
 
 # what the HPARAMS tab compares; the whole configuration stands under TEXT
@@ -76,6 +79,22 @@ def log_start(
     writer.add_text("configuration", indented)
     grid = framed_grid(batch["image"], batch["label"])
     writer.add_image("batch_as_the_network_sees_it/orange_is_defective_blue_is_normal", grid)
+
+
+def training_sample(
+    data: CastingDataModule, rows: np.ndarray, *, augmented: bool, count: int = 32
+) -> dict[str, Tensor]:
+    """Return training pictures as the network sees them: plain, or as in the first epoch.
+
+    Args:
+        data: The pictures.
+        rows: The training rows.
+        augmented: As in the first epoch.
+        count: How many at most, drawn at random.
+    """
+    chosen = np.random.default_rng(0).permutation(rows)[:count]
+    images = torch.stack([data.picture(int(row), 0 if augmented else None) for row in chosen])
+    return {"image": images, "label": torch.from_numpy(data.labels[chosen])}
 
 
 def framed_grid(images: Tensor, labels: Tensor, columns: int = 8, limit: int = 32) -> Tensor:
@@ -146,8 +165,8 @@ def log_hparams(
     shown = {k: v for k, v in values.items() if isinstance(v, bool | int | float | str)}
     final = {
         f"{split}/{name}": value
-        for split, figures_of_split in metrics.items()
-        for name, value in plain_metrics(figures_of_split).items()
+        for split in SPLITS
+        for name, value in plain_metrics(metrics.get(split, {})).items()
         if name in HPARAM_METRICS and np.isfinite(value)
     }
     # SummaryWriter.add_hparams would open another run; PyTorch types neither of these two
@@ -157,6 +176,18 @@ def log_hparams(
         file_writer.add_summary(summary)
     for name, value in final.items():
         writer.add_scalar(f"{VERDICT}/{name}", value)
+
+
+def log_leak(writer: SummaryWriter, metrics: Mapping[str, Any]) -> None:
+    """Log, as text beside the verdict, the leak that the split carries and what floors get on it.
+
+    Args:
+        writer: Where to.
+        metrics: What ``metrics.json`` holds; nothing is logged where it knows of no leak.
+    """
+    if "leak" in metrics:
+        lines = [leak_sentence(metrics["leak"]), floor_sentence(metrics["floors"])]
+        writer.add_text(f"{VERDICT}/leak_and_floors", "  \n".join(lines))
 
 
 def plain_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:

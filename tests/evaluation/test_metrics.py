@@ -22,7 +22,7 @@ KEYS = (
     *("threshold", "confusion", "accuracy", "precision", "recall", "f1", "specificity"),
     *("escape_rate", "overkill_rate", "balanced_accuracy", "auroc"),
     *("escape_rate_by_group", "overkill_rate_by_group", "balanced_accuracy_by_group"),
-    "auroc_by_group",
+    *("auroc_by_group", "headline"),
 )
 RATES = ("escape_rate", "overkill_rate", "balanced_accuracy", "auroc")
 
@@ -71,6 +71,29 @@ def test_the_papers_counts_give_clopper_pearson_by_single_file(paper: pd.DataFra
         assert set(figure) == {"value", "low", "high"}
         assert figure["value"] == pytest.approx(result[key])
         assert [f"{100 * figure[limit]:.3f}" for limit in ("low", "high")] == printed
+
+
+def test_the_headline_is_the_lower_of_two_groupings() -> None:
+    """Joining the two groups without an error leaves the one with an error to weigh more."""
+    groups = ["a", "b", "c", "d", "e", "f"]
+    labels, scores = [1, 1, 1, 0, 0, 0], [0.9, 0.9, 0.1, 0.1, 0.1, 0.1]
+    one = split_metrics(table(labels, scores, group=groups))
+    assert "by_group_wide" not in one
+    assert one["headline"] == {"grouping": "group", **one["balanced_accuracy_by_group"]}
+    assert one["headline"]["value"] == pytest.approx(1 - (1 / 3) / 2)
+
+    joined = ["w", "w", "c", "d", "e", "f"]
+    two = split_metrics(table(labels, scores, group=groups, group_wide=joined))
+    wide = two["by_group_wide"]
+    assert wide == {key: split_metrics(table(labels, scores, group=joined))[key] for key in wide}
+    assert wide["n_groups"] == 5
+    assert two["balanced_accuracy_by_group"] == one["balanced_accuracy_by_group"]
+    assert two["headline"]["grouping"] == "group_wide"
+    assert two["headline"]["value"] == pytest.approx(1 - (1 / 2) / 2)
+
+    # other names for the same groups are no other grouping
+    same = split_metrics(table(labels, scores, group=groups, group_wide=list("uvwxyz")))
+    assert "by_group_wide" not in same
 
 
 def test_keys_and_their_order_are_those_of_the_file_format(paper: pd.DataFrame) -> None:

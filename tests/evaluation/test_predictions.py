@@ -50,6 +50,7 @@ def test_a_foreign_table_with_three_columns_takes_defaults(tmp_path: Path) -> No
         "split": "test",
         **{"fold": 0, "seed": 0, "model": "model", "p_normal": 0.9, "partition": 0, "inner": ""},
         **{"threshold": 0.5, "lot": "", "part": "", "capture": "", "kind": ""},
+        "group_wide": "a.png",
     }
     assert [frame[name].dtype for name in ("fold", "seed", "partition")] == [np.int64] * 3
 

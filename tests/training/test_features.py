@@ -53,6 +53,10 @@ def cached(
     )
 
 
+def rows_of(data: CastingDataModule, *parts: str) -> np.ndarray:
+    return np.sort(np.concatenate([data.rows(part) for part in parts]))
+
+
 def p_normal(logits: torch.Tensor) -> np.ndarray:
     return torch.softmax(logits.double(), dim=1)[:, 1].detach().numpy()
 
@@ -63,9 +67,10 @@ def test_cached_and_uncached_scores_agree(
 ) -> None:
     data = data_module(castings)
     features = cached(network, data, tmp_path, precision=precision)
-    features.compute(["val"])
+    features.compute(data.rows("val"))
     from_cache = [
-        network.head_logits(b["features"]) for b in features.loader("val", 3, shuffle=False, seed=0)
+        network.head_logits(b["features"])
+        for b in features.loader(data.rows("val"), 3, shuffle=False, seed=0)
     ]
     rows = data.rows("val")
     images = torch.stack([data.picture(int(row)) for row in rows]).float() / 255
@@ -79,12 +84,14 @@ def test_cached_and_uncached_scores_agree(
 
 def test_a_picture_is_computed_once(castings: Path, tmp_path: Path, network: Vgg19) -> None:
     data = data_module(castings)
-    first = cached(network, data, tmp_path).compute(["val", "test"])
+    first = cached(network, data, tmp_path).compute(rows_of(data, "val", "test"))
     assert first.computed == first.rows == len(data.rows("val")) + len(data.rows("test"))
-    again = cached(network, data, tmp_path).compute(["val", "test"])
+    again = cached(network, data, tmp_path).compute(rows_of(data, "val", "test"))
     assert again.computed == 0
     other_fold = data_module(castings, fold=1)
-    more = cached(network, other_fold, tmp_path).compute(["train", "val", "test"])
+    more = cached(network, other_fold, tmp_path).compute(
+        rows_of(other_fold, "train", "val", "test")
+    )
     assert more.computed == more.rows - first.rows
 
 
@@ -94,14 +101,16 @@ def test_pooled_rows_follow_from_the_grid_without_another_pass(
     data = data_module(castings)
     attention = Vgg19(head="attention", weights="none").eval()
     attention.features.load_state_dict(network.features.state_dict())
-    assert cached(attention, data, tmp_path).compute(["val"]).computed == len(data.rows("val"))
+    assert cached(attention, data, tmp_path).compute(data.rows("val")).computed == len(
+        data.rows("val")
+    )
     derived = cached(network, data, tmp_path)
-    done = derived.compute(["val", "test"])
+    done = derived.compute(rows_of(data, "val", "test"))
     assert done.derived == len(data.rows("val"))
     assert done.computed == len(data.rows("test"))
     direct = cached(network, data, tmp_path / "other")
-    direct.compute(["val"])
-    keys = [key for row in direct.rows_and_keys("val")[1] for key in row]
+    direct.compute(data.rows("val"))
+    keys = [key for row in direct.keys(data.rows("val")) for key in row]
     np.testing.assert_array_equal(derived.store.take(keys), direct.store.take(keys))
 
 
@@ -110,9 +119,9 @@ def test_views_are_augmented_training_pictures_and_the_rest_is_plain(
 ) -> None:
     data = data_module(castings)
     features = cached(network, data, tmp_path, views=2)
-    done = features.compute(["train", "val"])
+    done = features.compute(data.rows("val"), data.rows("train"))
     assert done.rows == 2 * len(data.rows("train")) + len(data.rows("val"))
-    loader = features.loader("train", 100, shuffle=False, seed=0)
+    loader = features.loader(data.rows("train"), 100, shuffle=False, seed=0, augmented=True)
     row = int(data.rows("train")[1])
     for epoch in (0, 1):
         loader.sampler.set_epoch(epoch)
@@ -130,10 +139,10 @@ def test_large_sets_stay_mapped_and_give_the_same(
 ) -> None:
     data = data_module(castings)
     features = cached(network, data, tmp_path)
-    features.compute(["val"])
-    resident = list(features.loader("val", 3, shuffle=True, seed=5))
+    features.compute(data.rows("val"))
+    resident = list(features.loader(data.rows("val"), 3, shuffle=True, seed=5))
     monkeypatch.setattr("casting_inspect.training.feature_loader.RESIDENT_BYTES", 0)
-    mapped = list(features.loader("val", 3, shuffle=True, seed=5))
+    mapped = list(features.loader(data.rows("val"), 3, shuffle=True, seed=5))
     for a, b in zip(resident, mapped, strict=True):
         assert all(torch.equal(a[key], b[key]) for key in a)
 
@@ -145,7 +154,7 @@ def test_a_set_that_does_not_fit_is_refused_before_the_work(
     features = cached(network, data, tmp_path)
     features.max_gb = 1e-9
     with pytest.raises(UserError, match=r"cache\.max_gb"):
-        features.compute(["val"])
+        features.compute(data.rows("val"))
 
 
 def test_the_store_depends_on_all_that_changes_a_row(network: Vgg19) -> None:
@@ -190,8 +199,8 @@ def test_the_order_of_an_epoch_is_a_function_of_seed_and_epoch() -> None:
 def test_a_loader_gives_every_row_once(castings: Path, tmp_path: Path, network: Vgg19) -> None:
     data = data_module(castings)
     features = cached(network, data, tmp_path)
-    features.compute(["val"])
-    loader = features.loader("val", 3, shuffle=True, seed=0)
+    features.compute(data.rows("val"))
+    loader = features.loader(data.rows("val"), 3, shuffle=True, seed=0)
     assert isinstance(loader, FeatureLoader)
     assert isinstance(loader.rows, FeatureRows)
     batches = list(loader)

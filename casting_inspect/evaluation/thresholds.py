@@ -1,0 +1,116 @@
+"""Thresholds on p_normal, chosen from predictions of files that no model of theirs has learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from casting_inspect.errors import UserError
+from casting_inspect.evaluation.metrics import truths
+from casting_inspect.evaluation.predictions import complete_predictions
+
+Floats = NDArray[np.float64]
+Options = Mapping[str, Any]
+
+_SAME: Final = 1e-12
+"""Balanced accuracies closer than this are equal: sums of the same shares in another order."""
+
+
+def threshold_of(rule: str, options: Options, table: pd.DataFrame | None) -> float:
+    """Return the threshold that a rule gives; a part passes when ``p_normal`` is above it.
+
+    Args:
+        rule: One of ``RULES``.
+        options: The rule's own keys.
+        table: A predictions table of validation or out-of-fold rows, nothing of the test part;
+            None where there is none.
+
+    Raises:
+        UserError: If the rule needs predictions of both classes and has none.
+    """
+    if rule not in NEEDS_PREDICTIONS:
+        return RULES[rule](pd.DataFrame(), options)
+    if table is None or table["label"].nunique() < 2:
+        raise UserError(
+            f"decide={rule} finds the threshold on validation pictures of both classes, and this "
+            "run has none: take data.split=group with data.inner_folds=5, a data.val_fraction "
+            "above 0, or decide=fixed"
+        )
+    return RULES[rule](complete_predictions(table), options)
+
+
+def fixed(table: pd.DataFrame, options: Options) -> float:
+    """Return ``options["threshold"]``, whatever the predictions."""
+    del table
+    return float(options["threshold"])
+
+
+def youden(table: pd.DataFrame, options: Options) -> float:
+    """Return the threshold of the highest balanced accuracy by group (Youden 1950: J + 1, halved).
+
+    Every group weighs the same within its class; groups are ``group_wide``, those that splits keep
+    whole. Of several best intervals between scores the widest is taken, and its middle.
+
+    Args:
+        table: A complete predictions table with both classes.
+        options: None.
+    """
+    del options
+    normal = truths(table)
+    scores = table["p_normal"].to_numpy(np.float64)
+    edges, balanced = balanced_accuracies(scores, normal, shares_by_group(table, normal))
+    best = balanced >= balanced.max() - _SAME
+    # neighbours that are equally good are one interval
+    starts = np.flatnonzero(best & ~np.concatenate([[False], best[:-1]]))
+    ends = np.flatnonzero(best & ~np.concatenate([best[1:], [False]]))
+    widths = edges[ends + 1] - edges[starts]
+    widest = int(np.argmax(widths))
+    return float((edges[starts[widest]] + edges[ends[widest] + 1]) / 2.0)
+
+
+def shares_by_group(table: pd.DataFrame, normal: NDArray[np.bool_]) -> Floats:
+    """Return what each file adds to its class's rate by group, (n,); they sum to 1 in a class."""
+    groups = pd.factorize(table["group_wide"])[0]
+    _, number, sizes = np.unique(groups * 2 + normal, return_inverse=True, return_counts=True)
+    shares: Floats = 1.0 / sizes[number]
+    for kind in (False, True):
+        shares[normal == kind] /= shares[normal == kind].sum()
+    return shares
+
+
+def balanced_accuracies(
+    scores: Floats, normal: NDArray[np.bool_], shares: Floats
+) -> tuple[Floats, Floats]:
+    """Return the balanced accuracy of every threshold between two neighbouring scores.
+
+    Args:
+        scores: ``p_normal``, (n,).
+        normal: The truth, (n,).
+        shares: What each file adds to its class's rate, (n,).
+
+    Returns:
+        Edges (m + 1,), from 0 over the m - 1 distinct scores below 1 (and above 0) to 1, and the
+        balanced accuracy of a threshold at or above an edge and below the next, (m,).
+    """
+    inside = np.unique(scores[(scores > 0.0) & (scores < 1.0)])
+    edges = np.concatenate([[0.0], inside, [1.0]])
+    # a file is rejected at an edge that is its score or more
+    at = np.searchsorted(edges, scores, side="left")
+    rejected = [
+        np.cumsum(np.bincount(at[chosen], shares[chosen], len(edges)))[:-1]
+        for chosen in (~normal, normal)
+    ]
+    balanced: Floats = (rejected[0] + 1.0 - rejected[1]) / 2.0
+    return edges, balanced
+
+
+RULES: Final[dict[str, Callable[[pd.DataFrame, Options], float]]] = {
+    "fixed": fixed,
+    "youden": youden,
+}
+"""Each from a complete predictions table and the rule's options to a threshold."""
+NEEDS_PREDICTIONS: Final = frozenset(RULES) - {"fixed"}
