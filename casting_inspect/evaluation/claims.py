@@ -21,12 +21,13 @@ def most_balanced_accuracy(normals: int, defectives: int) -> float:
     return 1.0 - hypot(least_upper_limit(normals), least_upper_limit(defectives)) / 2.0
 
 
-def claims(normals: int, defectives: int, splits: Sequence[str]) -> list[str]:
+def claims(normals: int, defectives: int, files: int, splits: Sequence[str]) -> list[str]:
     """Return the sentences that stand under every comparison.
 
     Args:
         normals: Groups of normal castings tested.
         defectives: Groups of defective castings tested.
+        files: Test files.
         splits: ``data.split`` of the runs, each once; empty where unknown.
     """
     found = []
@@ -50,6 +51,11 @@ def claims(normals: int, defectives: int, splits: Sequence[str]) -> list[str]:
         found.append(
             f"A {' or '.join(leaky)} split can have copies of one photograph in training and in "
             "test; its figures say little about a new casting."
+        )
+    if normals + defectives == files:
+        found.append(
+            "No groups are known: every file counts as its own casting. If files are copies of one "
+            "photograph, these intervals and tests are far too sure of themselves."
         )
     if not splits:
         found.append(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -62,7 +61,8 @@ def escape_overkill_figure(contenders: Sequence[Contender]) -> Figure:
         axes.set_ylabel("escape rate by group (defective parts passed)")
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(percent_axis(None))
-        axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0.0)
+        if axes.containers:
+            axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0.0)
         axes.set_title("Lower left is better")
     return figure
 
@@ -72,20 +72,26 @@ def _label(one: Contender, *, reference: bool) -> str:
     dollar = r"\$"  # matplotlib would begin a formula
     dollar = r"\$"  # matplotlib would begin a formula
     words = one.name.replace(" ", "\n", 1) if len(one.name) > 26 else one.name
-    return f"{words.replace('$', dollar)}{role}"
+    # matplotlib leaves labels that begin with an underscore out of the legend
+    return f"{' ' * words.startswith('_')}{words.replace('$', dollar)}{role}"
 
 
 def _equal_lines(axes: Axes, limit: float) -> None:
     """Draw lines of equal balanced accuracy: escape + overkill = 2 (1 - balanced accuracy)."""
+    drawn = 0.0
     for level in _LEVELS:
         both = 2.0 * (1.0 - level)
-        if not 0.15 * limit < both < 1.9 * limit:
+        if both < max(0.3 * limit, drawn + 0.25 * limit) or both > 1.8 * limit:
             continue
+        drawn = both
         axes.plot([0.0, both], [both, 0.0], color="#D9D9D9", linewidth=1.0, zorder=0)
-        x = np.clip(both - 0.985 * limit, 0.0, limit) + 0.012 * limit
+        # inside at the top, or at the right for the lines that leave there
+        end = (max(both - limit, 0.0), min(both, limit))
         axes.annotate(
             f"balanced accuracy {level:g}",
-            (x, both - x),
+            end,
+            xytext=(7, -5) if both > limit else (5, -3),
+            textcoords="offset points",
             rotation=-45,
             rotation_mode="anchor",
             va="bottom",

@@ -26,7 +26,7 @@ from casting_inspect.evaluation.provenance import (
     floors_beside,
     splits_of,
 )
-from casting_inspect.evaluation.significance import SIGNIFICANT
+from casting_inspect.evaluation.significance import SIGNIFICANT, Outcome
 from casting_inspect.evaluation.tables import percent
 from casting_inspect.page import data_uri
 
@@ -39,6 +39,7 @@ def page_values(comparison: Comparison, gathered: Gathered, notes: Sequence[str]
     """Return what the template is filled with, everything but layout decided."""
     first, others = comparison.contenders[0], comparison.contenders
     apart = disagreements(others) if len(others) > 1 else []
+    shown = [_shown(one, gathered.runs) for one in apart[:SHOWN]]
     return {
         "title": "Comparison" if len(others) > 1 else f"Figures of {first.name}",
         "lead": _lead(first, len(others)),
@@ -46,14 +47,17 @@ def page_values(comparison: Comparison, gathered: Gathered, notes: Sequence[str]
         "reference": comparison.reference,
         "figure": data_uri(_png(others)),
         "models": [_model(one) for one in others],
+        "several_seeds": any(one.seeds > 1 for one in others),
         "groupings": _groupings(others),
-        "tests": comparison_tables.test_table(comparison),
+        "tests": _tests(comparison),
         "remarks": [f"{test.model}, {test.what}: {test.remark}" for test in _weak(comparison)],
         "by_file": _by_file(others),
         "published": _published(),
         "published_note": published.NOTE,
         "leaky": any(carried_leak(one.runs) for one in others),
-        "apart": [_shown(one, gathered.runs) for one in apart[:SHOWN]],
+        "apart": shown,
+        "unseen": sum(not one["picture"] for one in shown),
+        "apart_models": list(apart[0].wrong) if apart else [],
         "apart_count": len(apart),
         "apart_files": sum(one.alike for one in apart),
         "notes": list(notes),
@@ -76,7 +80,7 @@ def _verdict(comparison: Comparison, gathered: Gathered) -> dict[str, Any]:
     """Return the verdict's kind (good, warn, bad) and its sentences, the leak first."""
     shown = [test for test in comparison.tests if test.p_holm < SIGNIFICANT]
     claimed = [test for test in shown if "no claim" not in test.claim]
-    lines = [f"{test.model}: {test.claim} (p = {_p(test.p_holm)})." for test in claimed]
+    lines = [_claimed(one, claimed, comparison.reference) for one in _models_of(claimed)]
     untried = len(comparison.contenders) < 2
     if not claimed and not untried:
         lines = [f"No model is shown to differ from {comparison.reference}."]
@@ -104,12 +108,46 @@ def _verdict(comparison: Comparison, gathered: Gathered) -> dict[str, Any]:
     return {"kind": "bad" if bad else "good" if claimed else "warn", "lines": lines}
 
 
-def _p(p: float) -> str:
-    return comparison_tables.p_words(p).replace("< ", "below ")
+def _models_of(outcomes: Sequence[Outcome]) -> list[str]:
+    return list(dict.fromkeys(one.model for one in outcomes))
 
 
-def _weak(comparison: Comparison) -> list[Any]:
+def _claimed(model: str, outcomes: Sequence[Outcome], reference: str) -> str:
+    """Return what is claimed of one model in one sentence, with the largest p."""
+    own = [one for one in outcomes if one.model == model]
+    words = [one.claim.removesuffix(f" than {reference}") for one in own]
+    listed = words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+    worst = comparison_tables.p_words(max(one.p_holm for one in own))
+    p = f"p {worst}" if worst.startswith("<") else f"p = {worst}"
+    several = "each " if len(own) > 1 and worst.startswith("<") else ""
+    at_most = "at most " if len(own) > 1 and not several else ""
+    p = p.replace("= ", f"{at_most}") if at_most else p
+    return f"{model}: {listed} than {reference} ({several}{p} after Holm)."
+
+
+def _weak(comparison: Comparison) -> list[Outcome]:
     return [test for test in comparison.tests if test.remark]
+
+
+def _tests(comparison: Comparison) -> list[dict[str, Any]]:
+    """Return the tests, the first of a model with the number of its rows."""
+    rows: list[dict[str, Any]] = []
+    for one in comparison.tests:
+        first = not rows or rows[-1]["model"] != one.model
+        rows.append(
+            {
+                "model": one.model,
+                "span": sum(other.model == one.model for other in comparison.tests) * first,
+                "what": one.what,
+                "method": one.method,
+                "evidence": one.evidence or one.remark,
+                "difference": comparison_tables.points(one.difference),
+                "p": comparison_tables.p_words(one.p),
+                "p_holm": comparison_tables.p_words(one.p_holm),
+                "claim": one.claim,
+            }
+        )
+    return rows
 
 
 def _png(contenders: Sequence[Contender]) -> bytes:
@@ -221,9 +259,7 @@ def _published() -> list[dict[str, Any]]:
     return [
         {
             "name": row.name,
-            "cells": [
-                percent(value, 2) for value in (row.accuracy, row.precision, row.recall, row.f1)
-            ],
+            "cells": [comparison_tables.quoted(value) for value in row[1:5]],
             "measured_on": row.measured_on,
         }
         for row in published.ROWS

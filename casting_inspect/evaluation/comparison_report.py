@@ -53,6 +53,7 @@ def notes_of(comparison: Comparison, gathered: Gathered) -> list[str]:
     notes = claims(
         first.figures["n_groups_normal"],
         first.figures["n_groups_defective"],
+        first.table["path"].nunique(),
         splits_of(gathered.runs),
     )
     lacking = [one for one in comparison.contenders if one.needs_seeds]

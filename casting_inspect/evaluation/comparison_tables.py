@@ -28,7 +28,7 @@ _MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]<>#|~$!^&])")
 def rows_of(comparison: Comparison) -> list[dict[str, Any]]:
     """Return what ``table.csv`` holds: measured models, then published rows."""
     measured = [_row(one) for one in comparison.contenders]
-    quoted = [
+    published_rows = [
         {
             "model": row.name,
             "measured_on": f"{row.measured_on} ({published.NOTE})",
@@ -36,7 +36,7 @@ def rows_of(comparison: Comparison) -> list[dict[str, Any]]:
         }
         for row in published.ROWS
     ]
-    return [*measured, *quoted]
+    return [*measured, *published_rows]
 
 
 def _row(one: Contender) -> dict[str, Any]:
@@ -138,15 +138,15 @@ def file_table(comparison: Comparison) -> list[list[str]]:
         [one.name, *(percent(one.figures[key], 2) for key in keys), "these files"]
         for one in comparison.contenders
     ]
-    quoted = [
+    published_rows = [
         [
             row.name,
-            *(percent(getattr(row, key), 2) for key in keys),
+            *(quoted(getattr(row, key)) for key in keys),
             f"other data: {row.measured_on}",
         ]
         for row in published.ROWS
     ]
-    return [*measured, *quoted]
+    return [*measured, *published_rows]
 
 
 def test_table(comparison: Comparison) -> list[list[str]]:
@@ -154,11 +154,21 @@ def test_table(comparison: Comparison) -> list[list[str]]:
     return [
         [
             *(test.model, test.what, f"{test.method} ({test.evidence or test.remark})"),
-            "-" if test.difference is None else f"{100 * test.difference:+.1f} points",
+            points(test.difference),
             *(p_words(test.p), p_words(test.p_holm), test.claim),
         ]
         for test in comparison.tests
     ]
+
+
+def points(difference: float | None) -> str:
+    """Return a difference of shares in points of percent with its sign, or a dash."""
+    return "-" if difference is None else f"{100 * difference:+.1f} points"
+
+
+def quoted(share: float | None) -> str:
+    """Return a published share with the digits that were published, or a dash."""
+    return "-" if share is None else f"{100 * share:.6g} %"
 
 
 def p_words(p: float) -> str:

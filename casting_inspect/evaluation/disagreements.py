@@ -45,9 +45,13 @@ class Disagreement:
 def disagreements(contenders: Sequence[Contender]) -> list[Disagreement]:
     """Return one file a group, where two models are furthest apart; the most divided first.
 
+    Floors are left out where two other models are left: a floor is wrong nearly everywhere.
+
     Args:
         contenders: At least two; partitions that not all of them have are left out.
     """
+    networks = [one for one in contenders if one.trained != "floor"]
+    contenders = networks if len(networks) > 1 else contenders
     shared = set.intersection(*(set(one.partitions) for one in contenders))
     columns = {
         one.name: _wrong(one.table[one.table["partition"].isin(shared)]) for one in contenders

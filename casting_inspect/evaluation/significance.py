@@ -93,7 +93,7 @@ def _sign_flip(
     if result.few:
         least = 2.0 ** (1 - result.differing) if result.differing else 1.0
         remark = f"fewer than {differences.ENOUGH_DIFFERING} differ: p cannot fall below {least:g}"
-    method += "" if result.exact else f", {differences.DRAWS:,} draws"
+    evidence += "" if result.exact else f", {differences.DRAWS:,} draws"
     return Outcome(name, what, method, result.difference, result.p, result.p, evidence, remark)
 
 

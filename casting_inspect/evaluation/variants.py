@@ -10,7 +10,7 @@ from casting_inspect.errors import UserError
 from casting_inspect.evaluation.gathering import Run, fits_of_run
 
 _SAME_MODEL: Final = (
-    *("seed", "resume", "allow_targets", "cache", "logger", "jobs"),
+    *("model.name", "seed", "resume", "allow_targets", "cache", "logger", "jobs"),
     *("data.root", "data.manifest", "data.fold", "data.partition", "data.workers"),
     *("callbacks.progress_bar", "callbacks.watch_test"),
     *("trainer.accelerator", "trainer.devices", "trainer.log_every_n_steps"),
@@ -91,6 +91,8 @@ def _shortened(keys: Sequence[str]) -> dict[str, str]:
 
 
 def _priority(key: str) -> tuple[int, str]:
+    if key == "table":
+        return (-1, key)
     head = key.partition(".")[0]
     return (_FIRST.index(head) if head in _FIRST else len(_FIRST), key)
 
