@@ -24,10 +24,13 @@ from casting_inspect.errors import one_line
 from casting_inspect.files import replace_json, replace_text
 
 METRICS = {
-    "accuracy": ("accuracy",),
-    "escape_rate": ("escape_rate",),
-    "overkill_rate": ("overkill_rate",),
-    "balanced_accuracy_by_group": ("balanced_accuracy_by_group", "value"),
+    "accuracy": ("test", "accuracy"),
+    "escape_rate": ("test", "escape_rate"),
+    "overkill_rate": ("test", "overkill_rate"),
+    "balanced_accuracy_by_group": ("test", "balanced_accuracy_by_group", "value"),
+    # of splits by file: what the figures before them are worth
+    "copies_in_training": ("leak", "share"),
+    "histogram_accuracy": ("floors", "floor_histogram", "accuracy"),
 }
 FIGURES = (*METRICS, "objective")
 DONE = ("finished", "finished before")
@@ -176,7 +179,7 @@ def _metrics(path: Path) -> dict[str, float | None]:
     found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     values: dict[str, float | None] = {}
     for name, keys in METRICS.items():
-        value: Any = found.get("test", {})
+        value: Any = found
         for key in keys:
             value = value.get(key) if isinstance(value, dict) else None
         values[name] = value

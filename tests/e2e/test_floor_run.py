@@ -108,3 +108,22 @@ def test_an_interrupted_floor_is_simply_run_again(
     assert (folder / "predictions.csv").read_bytes() == before
     assert train.main([f"resume={folder}"]) == 2
     assert "is finished" in capsys.readouterr().err
+
+
+def test_the_table_of_a_multirun_shows_leak_and_floor_too(
+    castings: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    words = ["-m", "model=floor_histogram,floor_background", "data.split=file", "logger=none"]
+    where = [f"data.root={castings}", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
+    assert train.main([*words, "data.val_fraction=0", *where]) == 0
+    table = pd.read_csv(tmp_path / "sweep" / "runs.csv")
+    assert (table["copies_in_training"] > 0.3).all()
+    assert table["histogram_accuracy"].nunique() == 1
+    assert table["histogram_accuracy"][0] == table["accuracy"][0]
+    shown = capsys.readouterr().out
+    assert "copies" in shown
+    assert f"{table['copies_in_training'][0]:.4f}" in shown
