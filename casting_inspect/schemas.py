@@ -20,6 +20,7 @@ from casting_inspect.ranges import (
     GAMMA,
     LIMIT,
     NAME,
+    PENALTIES,
     RUNS,
     WINDOW,
     WORKERS,
@@ -160,13 +161,16 @@ class FloorSchema(ModelSchema):
 class FinetuneSchema:
     """What learns, and how fast."""
 
-    strategy: str = field(default=MISSING, metadata=one_of("auto", "frozen", "gradual", "full"))
+    strategy: str = field(
+        default=MISSING, metadata=one_of("auto", "frozen", "probe", "gradual", "full")
+    )
     head_lr: float = field(default=MISSING, metadata=above_zero())
     backbone_lr: float = field(default=MISSING, metadata=above_zero())
     open_every: int = field(default=MISSING, metadata=at_least(1))
     cached: bool = MISSING
     cached_batch_size: int = field(default=MISSING, metadata=at_least(1))
     class_weights: Any = field(default=MISSING, metadata=CLASS_WEIGHTS)
+    l2: list[float] = field(default=MISSING, metadata=PENALTIES)
     sample_weights: str = field(default=MISSING, metadata=one_of("file", "group"))
 
 

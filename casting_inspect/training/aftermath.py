@@ -22,6 +22,7 @@ from casting_inspect.training import tensorboard
 from casting_inspect.training.leak_note import leak_and_floors
 from casting_inspect.training.nested import inner_history
 from casting_inspect.training.run_folder import RunFolder
+from casting_inspect.training.strategy import ON_FEATURES
 
 WATCHED = "test seen while training"
 MEAN_OF_INNER = "means over the inner folds, which choose the number of epochs"
@@ -88,7 +89,7 @@ def write_evidence(
     _write_curves(config, folder)
     if config.logger.name == "tensorboard":
         with SummaryWriter(str(folder.root)) as writer:
-            cached = config.finetune.strategy == "frozen" and config.finetune.cached
+            cached = config.finetune.strategy in ON_FEATURES and config.finetune.cached
             write_tensorboard(writer, plain, table, metrics, protocol.best_epoch, cached)
     if show:
         print_metrics(metrics, note="\n".join(remarks(metrics)))

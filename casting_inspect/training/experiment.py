@@ -112,9 +112,13 @@ def fitter_of(run: Run) -> Fitter:
         from casting_inspect.training.floors import FloorFitter
 
         return FloorFitter(run.config, run.data)
-    return NetworkFitter(
-        run.config, run.data, run.bench, run.folder, run.record, run.console, run.plain
-    )
+    if run.bench.choices.strategy == "probe":
+        from casting_inspect.training.probe_fit import ProbeFitter
+
+        kind: type[NetworkFitter] = ProbeFitter
+    else:
+        kind = NetworkFitter
+    return kind(run.config, run.data, run.bench, run.folder, run.record, run.console, run.plain)
 
 
 def run_fold(run: Run, *, show: bool = True) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from casting_inspect.training.precision import (
     resolve_precision,
 )
 from casting_inspect.training.run_folder import RunFolder, RunRecord
-from casting_inspect.training.strategy import backbone_keys, resolve_strategy
+from casting_inspect.training.strategy import ON_FEATURES, backbone_keys, resolve_strategy
 from casting_inspect.training.tensorboard import log_start, training_sample
 from casting_inspect.training.weighting import loss_weights
 
@@ -46,12 +46,12 @@ def set_up(config: DictConfig, *, trusted: bool) -> Bench:
         channels_last = precision != "32-true"
     network = assembly.build_model(config, channels_last=bool(channels_last), trusted=trusted)
     strategy = resolve_strategy(config.finetune.strategy, network)
-    cached = strategy == "frozen" and config.finetune.cached and is_split(network)
+    cached = strategy in ON_FEATURES and config.finetune.cached and is_split(network)
     device = device_of(accelerator, assembly.plain(config.trainer.devices))
     choices = Choices(accelerator, device, precision, strategy, bool(cached), bool(channels_last))
     if config.trainer.compile and not cached:
         network.compile()
-    fixed = backbone_keys(network) if strategy == "frozen" and is_split(network) else set()
+    fixed = backbone_keys(network) if strategy in ON_FEATURES and is_split(network) else set()
     state = network.state_dict()
     start = {key: value.clone() for key, value in state.items() if key not in fixed}
     return Bench(choices, network, start)

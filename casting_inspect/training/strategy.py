@@ -10,11 +10,13 @@ from torch import nn
 from casting_inspect.errors import UserError
 from casting_inspect.models.protocol import SplitNetwork, is_split
 
-STRATEGIES = ("frozen", "gradual", "full")
+STRATEGIES = ("frozen", "probe", "gradual", "full")
+ON_FEATURES = ("frozen", "probe")
+"""Strategies that leave the backbone as it is."""
 
 
 def resolve_strategy(strategy: str, network: nn.Module) -> str:
-    """Return ``frozen``, ``gradual`` or ``full`` for a configured strategy.
+    """Return ``frozen``, ``probe``, ``gradual`` or ``full`` for a configured strategy.
 
     ``auto`` is frozen where the network brings pretrained weights, else full.
 
