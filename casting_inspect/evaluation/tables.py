@@ -51,8 +51,8 @@ def print_metrics(
     Where the metrics know of a leak, it stands right under the headline, with the floors.
 
     Args:
-        metrics: What ``metrics.all_metrics`` returns, and as far as known ``leak`` and ``floors``
-            (see ``leak_sentence`` and `_floors`).
+        metrics: What ``metrics.all_metrics`` returns, and as far as known ``leak``,
+            ``second_look`` (see `leak_sentences`) and ``floors``.
         console: Where to print; by default standard output.
         note: A line under the headline.
     """
@@ -64,9 +64,9 @@ def print_metrics(
         _remark(screen, "~ approximate: too few groups, or too few with an error, to be sure.")
     if note:
         screen.print(Padding(Text(note, style="bold yellow"), (0, 1)))
-    if "leak" in metrics:
-        style = "bold yellow" if metrics["leak"]["files"] else ""
-        screen.print(Padding(Text(leak_sentence(metrics["leak"]), style=style), (0, 1)))
+    style = "bold yellow" if metrics.get("leak", {}).get("files") else ""
+    for sentence in leak_sentences(metrics):
+        screen.print(Padding(Text(sentence, style=style), (0, 1)))
     if metrics.get("floors"):
         screen.print()
         screen.print(_floors(figures, metrics["floors"]))
@@ -80,22 +80,32 @@ def print_metrics(
         screen.print(_other_splits({split: metrics[split] for split in others}))
 
 
-def leak_sentence(leak: Mapping[str, Any]) -> str:
-    """Return what the leak of a split is, and what follows, in one or two sentences.
+def leak_sentences(metrics: Mapping[str, Any]) -> list[str]:
+    """Return what the split leaks, and what follows, a line for each way of looking.
 
     Args:
-        leak: ``files`` of the part that have a copy in training, ``of`` how many, their ``share``,
-            the ``part`` and where ``groups`` are from: ``manifest`` or ``audit``.
+        metrics: ``leak`` and ``second_look`` as far as known: ``files`` of the ``part`` that have,
+            or seem to have, a copy in training, ``of`` how many, and their ``share``; for the
+            leak, where ``groups`` are from: ``manifest`` or ``audit``.
     """
-    part = _NAMES[leak.get("part", "test")]
-    found = "by the audit" if leak["groups"] == "audit" else "by the manifest's groups"
-    start = f"{percent(leak['share'], 1)} of the {leak['of']:,} {part} files have a copy of their"
-    if not leak["files"]:
-        return f"{start} photograph or casting in training, {found}."
-    return (
-        f"{start} photograph or casting in training, {found}: figures on this split say little "
-        "about a new casting; data.split=group does."
-    )
+    lines = []
+    if "leak" in metrics:
+        leak = metrics["leak"]
+        found = "by the audit" if leak["groups"] == "audit" else "by the manifest's groups"
+        follows = ": figures on this split say little about a new casting; data.split=group does"
+        lines.append(
+            f"{percent(leak['share'], 1)} of the {leak['of']:,} {_NAMES[leak['part']]} files have "
+            f"a copy of their photograph or casting in training, {found}"
+            f"{follows if leak['files'] else ''}."
+        )
+    if "second_look" in metrics:
+        look = metrics["second_look"]
+        lines.append(
+            f"A second method, apart from the search for groups, suspects a copy in training of "
+            f"{look['files']:,} of {look['of']:,} {_NAMES[look['part']]} files "
+            f"({percent(look['share'], 1)})."
+        )
+    return lines
 
 
 def floor_sentence(floors: Mapping[str, Mapping[str, Any]]) -> str:

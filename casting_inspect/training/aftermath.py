@@ -19,7 +19,7 @@ from casting_inspect.evaluation.predictions import SPLITS, read_predictions, wri
 from casting_inspect.evaluation.tables import print_metrics
 from casting_inspect.files import replacing
 from casting_inspect.training import tensorboard
-from casting_inspect.training.leak_note import leak_and_floors
+from casting_inspect.training.leak_note import leak_notes, pooled_notes
 from casting_inspect.training.nested import inner_history
 from casting_inspect.training.run_folder import RunFolder
 from casting_inspect.training.strategy import ON_FEATURES
@@ -83,7 +83,8 @@ def write_evidence(
     write_predictions(predictions, folder.predictions)
     table = read_predictions(folder.predictions)
     notes = {"protocol": asdict(protocol), **split_facts(data)}
-    notes |= leak_and_floors(data, config.data.split)
+    folds = sorted(folder.root.glob("fold_*/"))
+    notes |= pooled_notes(folds) if folds else leak_notes(data, config.data.split)
     metrics = evaluate_predictions(table, folder.root, notes)
     write_defect_recall(table, data, folder)
     _write_curves(config, folder)

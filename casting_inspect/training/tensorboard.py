@@ -18,7 +18,7 @@ from torch.utils.tensorboard.summary import hparams as hparams_summaries
 from casting_inspect.data.module import CastingDataModule
 from casting_inspect.evaluation import figures
 from casting_inspect.evaluation.predictions import SPLITS
-from casting_inspect.evaluation.tables import floor_sentence, leak_sentence
+from casting_inspect.evaluation.tables import floor_sentence, leak_sentences
 from casting_inspect.labels import CLASS_NAMES
 
 # what the HPARAMS tab compares; the whole configuration stands under TEXT
@@ -179,14 +179,16 @@ def log_hparams(
 
 
 def log_leak(writer: SummaryWriter, metrics: Mapping[str, Any]) -> None:
-    """Log, as text beside the verdict, the leak that the split carries and what floors get on it.
+    """Log, as text beside the verdict, what the split leaks and what floors get on it.
 
     Args:
         writer: Where to.
-        metrics: What ``metrics.json`` holds; nothing is logged where it knows of no leak.
+        metrics: What ``metrics.json`` holds.
     """
-    if "leak" in metrics:
-        lines = [leak_sentence(metrics["leak"]), floor_sentence(metrics["floors"])]
+    lines = leak_sentences(metrics)
+    if "floors" in metrics:
+        lines.append(floor_sentence(metrics["floors"]))
+    if lines:
         writer.add_text(f"{VERDICT}/leak_and_floors", "  \n".join(lines))
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from casting_inspect.evaluation.metrics import all_metrics
 from casting_inspect.evaluation.tables import (
     floor_sentence,
-    leak_sentence,
+    leak_sentences,
     percent,
     print_metrics,
     reported_split,
@@ -169,7 +169,7 @@ def test_nothing_of_a_leak_is_cut_on_a_narrow_screen(paper: pd.DataFrame) -> Non
 
 def test_a_split_that_keeps_castings_together_is_said_to() -> None:
     none = {"part": "val", "share": 0.0, "files": 0, "of": 12, "groups": "manifest"}
-    sentence = leak_sentence(none)
+    (sentence,) = leak_sentences({"leak": none})
     assert sentence.startswith("0.0 % of the 12 validation files")
     assert "by the manifest's groups" in sentence
     assert "little" not in sentence
@@ -177,8 +177,17 @@ def test_a_split_that_keeps_castings_together_is_said_to() -> None:
 
 def test_one_file_of_many_is_not_rounded_away() -> None:
     one = {"part": "test", "share": 1 / 30_000, "files": 1, "of": 30_000, "groups": "audit"}
-    assert leak_sentence(one).startswith("< 0.1 % of the 30,000")
-    assert "say little" in leak_sentence(one)
+    (sentence,) = leak_sentences({"leak": one})
+    assert sentence.startswith("< 0.1 % of the 30,000")
+    assert "say little" in sentence
+
+
+def test_the_second_look_stands_beside_any_headline(paper: pd.DataFrame) -> None:
+    look = {"part": "test", "share": 12 / 1730, "files": 12, "of": 1730}
+    text = squeezed(shown_with(paper, second_look=look))
+    assert "suspects a copy in training of 12 of 1,730 test files (0.7 %)." in text
+    assert "photograph or casting in training" not in text
+    assert leak_sentences({}) == []
 
 
 def test_floors_in_one_line() -> None:

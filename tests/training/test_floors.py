@@ -1,7 +1,8 @@
-"""Floors fitted and scored on rows of a data module, and what stands beside a leaky split."""
+"""Floors fitted and scored on rows of a data module, and what stands beside a run's figures."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,12 +17,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from casting_inspect.data.audit import second_look
 from casting_inspect.data.decode import read_rgb
 from casting_inspect.data.module import CastingDataModule
 from casting_inspect.models.floors import SEEN, floor_features
 from casting_inspect.training import floor_features as reading
 from casting_inspect.training.floors import FloorFitter, floors_beside, group_weights
-from casting_inspect.training.leak_note import leak_and_floors
+from casting_inspect.training.leak_note import leak_notes, pooled_notes
 
 
 @pytest.fixture(scope="module")
@@ -166,9 +168,9 @@ def test_floors_beside_are_fitted_to_the_training_rows_and_measured_on_the_test_
     assert figures["accuracy"] == 1.0  # the lamp gives the class away
 
 
-def test_a_split_by_file_carries_its_leak_and_floors(lamps: Path) -> None:
+def test_a_split_by_file_carries_its_leak_notes(lamps: Path) -> None:
     data = module(lamps, val_fraction=0.0)
-    found = leak_and_floors(data, "file")
+    found = leak_notes(data, "file")
     frame = data.frame
     training = set(frame["group"][frame["split"] == "train"])
     copies = frame["group"][frame["split"] == "test"].isin(training)
@@ -189,13 +191,53 @@ def test_a_manifests_own_split_can_be_clean_and_needs_no_test_part(lamps: Path) 
     table["split"] = np.where(number < 14, "train", "val")
     table.to_csv(lamps / "by_hand.csv", index=False)
     data = module(lamps, split="manifest", manifest=lamps / "by_hand.csv")
-    found = leak_and_floors(data, "manifest")["leak"]
+    found = leak_notes(data, "manifest")["leak"]
     assert (found["part"], found["files"], found["of"]) == ("val", 0, 18)
 
 
-def test_a_split_by_group_has_no_such_note(lamps: Path) -> None:
+def test_a_split_by_group_has_a_second_look_alone(lamps: Path) -> None:
     data = module(lamps, split="group")
-    assert leak_and_floors(data, "group") == {}
+    notes = leak_notes(data, "group")
+    assert set(notes) == {"second_look"}
+    assert notes["second_look"]["of"] == len(data.rows("test"))
+
+
+def test_a_second_look_suspects_equal_files_and_is_kept(
+    castings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = pd.read_csv(castings / "manifest.csv", dtype=str, keep_default_na=False)
+    normal, defective = (list(table["path"][table["label"] == c]) for c in ("normal", "defective"))
+    names = [*normal[:6], *defective[:6]]
+    rows = [{"path": name, "split": "train"} for name in names]
+    for number, name in enumerate((normal[0], defective[0])):
+        picture = cv2.imread(str(castings / name))
+        turned = cv2.flip(cv2.rotate(picture, cv2.ROTATE_90_CLOCKWISE), 1)
+        cv2.imwrite(str(tmp_path / f"turned{number}.png"), turned)
+        rows.append({"path": f"turned{number}.png", "split": "test"})
+    for name in names:
+        picture = cv2.imread(str(castings / name))
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(tmp_path / name), picture)
+    labels = [*["normal"] * 6, *["defective"] * 6, "normal", "defective"]
+    made = pd.DataFrame(rows).assign(label=labels, group=[str(n) for n in range(14)])
+    made.to_csv(tmp_path / "manifest.csv", index=False)
+    data = module(tmp_path, split="manifest")
+    first = leak_notes(data, "manifest")
+    assert first["leak"]["files"] == 0  # the groups know nothing of it
+    assert first["second_look"]["files"] == 2
+    monkeypatch.setattr(second_look, "suspected_copies", lambda *_, **__: pytest.fail("again"))
+    assert leak_notes(data, "manifest") == first
+
+
+def test_second_looks_of_folds_are_added_up(tmp_path: Path) -> None:
+    for fold, (files, of) in enumerate([(1, 10), (0, 30)]):
+        (tmp_path / f"fold_{fold}").mkdir()
+        look = {"part": "test", "share": files / of, "files": files, "of": of}
+        words = json.dumps({"second_look": look})
+        (tmp_path / f"fold_{fold}" / "metrics.json").write_text(words, encoding="utf-8")
+    found = pooled_notes(sorted(tmp_path.iterdir()))
+    assert found["second_look"] == {"part": "test", "share": 1 / 40, "files": 1, "of": 40}
+    assert pooled_notes([]) == {}
 
 
 def test_pictures_without_groups_are_grouped_by_the_audit(
@@ -212,7 +254,7 @@ def test_pictures_without_groups_are_grouped_by_the_audit(
 
     stand_in = SimpleNamespace(with_groups=with_groups)
     monkeypatch.setitem(__import__("sys").modules, "casting_inspect.data.audit.groups", stand_in)
-    found = leak_and_floors(data, "file")["leak"]
+    found = leak_notes(data, "file")["leak"]
     assert asked == [lamps]
     assert found["groups"] == "audit"
     assert found["share"] > 0.5
