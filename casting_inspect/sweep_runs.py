@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from casting_inspect.errors import UserError
 from casting_inspect.files import replace_json
 from casting_inspect.identity import first_difference, identity
 from casting_inspect.multirun import Outcome
+from casting_inspect.training.run_folder import RunFolder, read_record
 
 
 @dataclass(frozen=True)
@@ -126,15 +126,14 @@ def _sign(folder: Path, own: Mapping[str, str]) -> None:
 
 def _in_use(folder: Path, record: Mapping[str, Any]) -> bool:
     """Say whether a folder holds a run, or part of one that is worth going on with."""
-    return record.get("status") in ("running", "finished") or any(folder.rglob("last.ckpt"))
+    return record.get("status") in ("running", "finished") or RunFolder(folder).holds_work()
 
 
 def _record(folder: Path) -> dict[str, Any]:
     try:
-        values = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_record(RunFolder(folder).record)
+    except (OSError, ValueError):  # written by hand, or by another program
         return {}
-    return values if isinstance(values, dict) else {}
 
 
 def _refuse_busy(folder: Path) -> None:

@@ -10,7 +10,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
@@ -24,6 +24,9 @@ from casting_inspect.identity import (
     relevant,
     weights_digest,
 )
+
+# Optuna's words, of a study in memory and of one in a file
+NO_BEST: Final = ("No trials are completed", "Record does not exist")
 
 if TYPE_CHECKING:
     import optuna
@@ -69,7 +72,7 @@ def held(found: Checked) -> Iterator[list[str]]:
             if sweeper.storage is not None:
                 write_trials(str(sweeper.study_name), str(sweeper.storage), folder / "search.csv")
     except ValueError as error:
-        if "No trials are completed" not in str(error):  # Optuna's words
+        if not str(error).startswith(NO_BEST):
             raise
         raise UserError(f"no trial came to its end; runs.csv in {folder} says why") from error
     finally:

@@ -53,14 +53,14 @@ def test_a_failing_run_hides_neither_the_others_nor_its_traceback(
     out, err = capsys.readouterr()
     assert err == ""
     folder = tmp_path / "sweep"
-    assert sorted(path.name for path in folder.iterdir()) == [
-        "0_cnn",
-        "1_cnn",
-        "2_lin2018",
-        "3_lin2018",
-        "multirun.yaml",
-        "runs.csv",
+    names = sorted(path.name for path in folder.iterdir())
+    assert [name[:-9] for name in names if (folder / name).is_dir()] == [
+        "cnn_fold0_seed1",
+        "cnn_fold0_seed2",
+        "lin2018_fold0_seed1",
+        "lin2018_fold0_seed2",
     ]
+    assert names[4:] == ["multirun.yaml", "runs.csv"]  # and no note is left
     table = rows(folder)
     assert [row["status"] for row in table] == ["finished", "failed", "failed", "failed"]
     assert [row["overrides"] for row in table][:2] == ["model=cnn seed=1", "model=cnn seed=2"]
@@ -68,14 +68,10 @@ def test_a_failing_run_hides_neither_the_others_nor_its_traceback(
     assert table[0]["balanced_accuracy_by_group"] == "0.9321"
     assert table[1]["error"] == "no pictures here"
     assert table[2]["accuracy"] == ""
-    log = (folder / "2_lin2018" / "train.log").read_text(encoding="utf-8")
+    log = (folder / table[2]["folder"] / "train.log").read_text(encoding="utf-8")
     assert "Traceback" in log
     assert "ZeroDivisionError: a slip [of] ours" in log
-    status = json.loads((folder / "2_lin2018" / "status.json").read_text(encoding="utf-8"))
-    assert (status["status"], status["error"]) == (
-        "failed",
-        "ZeroDivisionError: a slip [of] ours",
-    )
+    assert table[2]["error"] == "ZeroDivisionError: a slip [of] ours"
     for words_shown in ("0.9321", "0.0125", "seed=2", "run 2: ZeroDivisionError: a slip [of] ours"):
         assert words_shown in out
 
@@ -128,7 +124,7 @@ def test_an_experiment_may_be_a_multirun_of_its_own(tmp_path: Path) -> None:
 
     assert run_command("train", look, words) == 0
     assert seen == [("lin2018", "a, b"), ("nguyen2021", "a, b"), ("cnn", "a, b")]
-    assert (tmp_path / "my, sweep" / "2_cnn" / "status.json").exists()
+    assert [row["folder"][:-9] for row in rows(tmp_path / "my, sweep")][2] == "cnn_fold0_seed3"
     assert commands[0][:2] == ["casting-inspect", "train"]
     assert "model=lin2018" in commands[0]
 
@@ -164,29 +160,50 @@ def test_stopped_by_hand_the_table_comes_all_the_same(
     assert "stopped by hand" in capsys.readouterr().out
 
 
-def test_runs_of_an_earlier_sweep_in_the_folder_are_left_out(tmp_path: Path) -> None:
-    status = {"status": "finished", "error": "", "overrides": []}
-    replace_json(tmp_path / "old" / "status.json", status | {"number": 0, "started": 100.0})
-    replace_json(tmp_path / "b" / "status.json", status | {"number": 10, "started": 1001.0})
-    replace_json(tmp_path / "a" / "status.json", status | {"number": 9, "started": 1002.0})
-    found = runs_of(Sweep(tmp_path, started=1000.0))
-    assert [run["folder"].name for run in found] == ["a", "b"]
+def note(folder: Path, number: int, **values: object) -> None:
+    start = {"number": number, "folder": str(folder), "status": "finished", "objective": None}
+    replace_json(folder / f"{number}.json", {**start, "error": "", "overrides": []} | values)
+
+
+def test_runs_of_another_sweep_in_the_folder_are_left_out(tmp_path: Path) -> None:
+    sweep, other = Sweep(tmp_path, "now"), Sweep(tmp_path, "before")
+    note(other.notes, 0)
+    note(sweep.notes, 10)
+    note(sweep.notes, 9)
+    found = runs_of(sweep)
+    assert [run["number"] for run in found] == [9, 10]
     assert found[0]["accuracy"] is None
 
 
-def test_the_table_is_read_from_folders_alone(
+def test_a_run_of_a_search_shows_no_figure_of_the_test_part(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path, "now")
+    replace_json(sweep.notes / "metrics.json", METRICS)
+    note(sweep.notes, 0)
+    note(sweep.notes, 1, objective=0.25)
+    note(sweep.notes, 2, status="failed")
+    (sweep.notes / "metrics.json").rename(tmp_path / "metrics.json")
+    for path in sweep.notes.glob("*.json"):
+        replace_json(path, json.loads(path.read_text()) | {"folder": str(tmp_path)})
+    found = [(run["accuracy"], run["objective"]) for run in runs_of(sweep)]
+    assert found == [(0.975, None), (None, 0.25), (None, None)]
+
+
+def test_the_table_is_read_from_notes_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As with a launcher whose runs are other processes, or other machines."""
-    table = RunTable()
+    table, name = RunTable(), multirun.new_name()
     table.on_multirun_start(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}}))
-    status = {"status": "running", "error": "", "number": 0, "overrides": ["seed=1"]}
-    replace_json(tmp_path / "0_cnn" / "status.json", status | {"started": 1e12})
+    note(Sweep(tmp_path, name).notes, 0, status="running", overrides=["seed=1"])
     table.on_multirun_end(OmegaConf.create())
     assert "running" in capsys.readouterr().out
-    assert multirun.any_failed()
-    multirun.forget()
-    assert not multirun.any_failed()
+    multirun.stopped()
+    multirun.report()
+    assert "stopped by hand" in capsys.readouterr().out
+    assert not multirun.all_done()
+    assert not (tmp_path / multirun.NOTES).exists()
+    assert multirun.new_name() != name
+    assert multirun.all_done()
     multirun.report()
     assert capsys.readouterr().out == ""
 
@@ -204,16 +221,25 @@ def test_only_what_differs_is_shown(overrides: list[list[str]], expected: list[l
     assert distinct(overrides) == expected
 
 
-@pytest.mark.parametrize(
-    ("error", "line"),
-    [
-        (UserError("a\n b"), "a b"),
-        (ValueError("x"), "ValueError: x"),
-        (KeyError(), "KeyError"),
-    ],
-)
-def test_an_error_in_one_line(error: Exception, line: str) -> None:
-    assert multirun.one_line(error) == line
+def test_a_job_says_where_its_run_is_and_what_a_search_minimises(tmp_path: Path) -> None:
+    def found(cfg: DictConfig) -> multirun.Outcome:
+        return multirun.Outcome("finished before", tmp_path / "there", 0.5)
+
+    assert run_command("train", found, ["-m", "model=cnn", "hydra.sweep.dir=sweep"]) == 0
+    (row,) = rows(tmp_path / "sweep")
+    assert (row["status"], row["folder"], row["objective"]) == ("finished before", "there", "0.5")
+
+
+def test_a_folder_is_named_by_what_runs_in_it(tmp_path: Path) -> None:
+    """So that further values of a sweep do not move the runs that are there."""
+    first = ["-m", "model=cnn", "seed=1,3", "hydra.sweep.dir=sweep"]
+    more = ["-m", "model=cnn", "seed=4,3,1", "hydra.sweep.dir=sweep", "logger=none", "jobs=1"]
+    assert run_command("train", job, first) == 0
+    before = {row["overrides"].split()[1]: row["folder"] for row in rows(tmp_path / "sweep")}
+    assert run_command("train", job, more) == 0
+    after = {row["overrides"].split()[1]: row["folder"] for row in rows(tmp_path / "sweep")}
+    assert len(set(after.values())) == 3
+    assert before.items() <= after.items()
 
 
 def test_another_command_can_run_several_times_too(tmp_path: Path) -> None:

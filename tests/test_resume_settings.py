@@ -153,6 +153,8 @@ def test_an_error_is_in_the_runs_log(
         (["resume=x"], True),
         (["++resume=x", "seed=1"], True),
         (["resume=null"], False),
+        (["resume=auto"], False),
+        (["resume=./auto"], True),
         (["resume"], False),
         (["seed=1"], False),
         (["resume=x", "--help"], False),
