@@ -84,7 +84,8 @@ def write_evidence(
     table = read_predictions(folder.predictions)
     notes = {"protocol": asdict(protocol), **split_facts(data)}
     folds = sorted(folder.root.glob("fold_*/"))
-    notes |= pooled_notes(folds) if folds else leak_notes(data, config.data.split)
+    tested = bool((table["split"] == "test").any())
+    notes |= pooled_notes(folds) if folds else leak_notes(data, config.data.split, tested=tested)
     metrics = evaluate_predictions(table, folder.root, notes)
     write_defect_recall(table, data, folder)
     _write_curves(config, folder)

@@ -25,7 +25,7 @@ VERSION: Final = 1  # to be raised when the second look counts otherwise
 _log = logging.getLogger(__name__)
 
 
-def leak_notes(data: CastingDataModule, split: str) -> dict[str, Any]:
+def leak_notes(data: CastingDataModule, split: str, *, tested: bool = True) -> dict[str, Any]:
     """Measure how far a run's test part leaks, and what floors get on the very same files.
 
     Groups are the manifest's; where a picture has none, the audit's (found once, then cached).
@@ -34,6 +34,7 @@ def leak_notes(data: CastingDataModule, split: str) -> dict[str, Any]:
     Args:
         data: The run's pictures, split.
         split: ``data.split``.
+        tested: Whether the run has figures of its test part; else it is not looked at.
 
     Returns:
         ``second_look``: how many ``files`` of the ``part``, ``of`` how many, a method apart from
@@ -42,7 +43,7 @@ def leak_notes(data: CastingDataModule, split: str) -> dict[str, Any]:
         (``manifest`` or ``audit``); and ``floors``: figures by file of ``floors.SHOWN``. Nothing
         where nothing is held out.
     """
-    part = "test" if len(data.rows("test")) else "val"
+    part = "test" if tested and len(data.rows("test")) else "val"
     held = data.rows(part)
     learnt = data.rows("train")
     if part == "test":

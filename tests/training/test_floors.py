@@ -202,6 +202,13 @@ def test_a_split_by_group_has_a_second_look_alone(lamps: Path) -> None:
     assert notes["second_look"]["of"] == len(data.rows("test"))
 
 
+def test_a_run_without_test_figures_has_no_note_of_the_test_part(lamps: Path) -> None:
+    data = module(lamps)
+    found = leak_notes(data, "file", tested=False)
+    assert (found["leak"]["part"], found["leak"]["of"]) == ("val", len(data.rows("val")))
+    assert leak_notes(module(lamps, val_fraction=0.0), "file", tested=False) == {}
+
+
 def test_a_second_look_suspects_equal_files_and_is_kept(
     castings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
