@@ -11,11 +11,11 @@ from casting_inspect.config import run_command
 
 def job(cfg: DictConfig) -> None:
     """Evaluate one table and say where the result is."""
-    from casting_inspect.evaluation.evaluate import evaluate_predictions
+    from casting_inspect.evaluation.evaluate import evaluate_predictions, notes_beside
     from casting_inspect.evaluation.tables import print_metrics
 
-    out = Path(cfg.out)
-    print_metrics(evaluate_predictions(Path(cfg.predictions), out))
+    out, predictions = Path(cfg.out), Path(cfg.predictions)
+    print_metrics(evaluate_predictions(predictions, out, notes_beside(predictions)))
     print(f"metrics and figures: {out}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,29 @@ from casting_inspect.evaluation.metrics import all_metrics
 from casting_inspect.evaluation.predictions import complete_predictions, read_predictions
 from casting_inspect.evaluation.tables import reported_split
 from casting_inspect.files import replace_json
+
+BESIDE = ("leak", "floors", "second_look")
+"""What a run measured of its split; figures of its table are not shown without it."""
+
+
+def notes_beside(predictions: Path) -> dict[str, Any]:
+    """Return what the run that wrote a predictions table knows of its split's leak.
+
+    Args:
+        predictions: A table; its run's ``metrics.json`` lies in the same folder.
+
+    Returns:
+        The keys of `BESIDE` that are there; nothing where the file is not a run's, or counts other
+        files than the table has.
+    """
+    try:
+        found = json.loads((predictions.parent / "metrics.json").read_text(encoding="utf-8"))
+        notes = {key: found[key] for key in BESIDE if key in found}
+        counted = {(look["part"], look["of"]) for key, look in notes.items() if key != "floors"}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    files = read_predictions(predictions).groupby("split")["path"].nunique()
+    return notes if all(files.get(part, 0) == of for part, of in counted) else {}
 
 
 def evaluate_predictions(

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from casting_inspect.errors import UserError
-from casting_inspect.evaluation.evaluate import evaluate_predictions
+from casting_inspect.evaluation.evaluate import evaluate_predictions, notes_beside
 from casting_inspect.evaluation.metrics import all_metrics
 from casting_inspect.evaluation.predictions import write_predictions
 
@@ -89,3 +89,22 @@ def test_evaluation_needs_no_learning_library(frame: pd.DataFrame, tmp_path: Pat
     assert done.returncode == 0, done.stderr
     assert "By file, as in the paper" in done.stdout
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == FILES
+
+
+def test_a_runs_own_leak_goes_with_its_table_and_no_other(
+    frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    table = tmp_path / "predictions.csv"
+    write_predictions(frame, table)
+    assert notes_beside(table) == {}
+    leak = {"part": "test", "share": 0.5, "files": 20, "of": 40, "groups": "audit"}
+    look = {"part": "test", "share": 0.4, "files": 16, "of": 40}
+    beside = {"leak": leak, "floors": {}, "second_look": look}
+    metrics = tmp_path / "metrics.json"
+    metrics.write_text(json.dumps({"test": {}, "protocol": {}, **beside}), encoding="utf-8")
+    assert notes_beside(table) == beside
+    assert evaluate_predictions(table, tmp_path / "out", notes_beside(table))["leak"] == leak
+    other = {**beside, "second_look": {**look, "of": 41}}
+    for text in (json.dumps(other), "[]", "{", json.dumps({"leak": 3})):
+        metrics.write_text(text, encoding="utf-8")
+        assert notes_beside(table) == {}
