@@ -8,6 +8,11 @@ from math import hypot
 from casting_inspect.evaluation.intervals import clopper_pearson
 
 
+def leaky_splits(splits: Sequence[str]) -> list[str]:
+    """Return those of ``data.split`` under which copies can be in training and test."""
+    return [split for split in splits if split in ("file", "vendor", "manifest")]
+
+
 def least_upper_limit(groups: int) -> float:
     """Return the upper 95 % limit of a rate by group without any error: 1 - 0.025^(1/G)."""
     return clopper_pearson(0, groups)[1]
@@ -46,8 +51,7 @@ def claims(normals: int, defectives: int, files: int, splits: Sequence[str]) -> 
             "A split by group speaks for new photographs of this part in these captures; never "
             "for a new lot, light, camera or part."
         )
-    leaky = [split for split in splits if split in ("file", "vendor", "manifest")]
-    if leaky:
+    if leaky := leaky_splits(splits):
         found.append(
             f"A {' or '.join(leaky)} split can have copies of one photograph in training and in "
             "test; its figures say little about a new casting."

@@ -9,7 +9,8 @@ from typing import Any, Final
 from casting_inspect.evaluation import comparison_tables, published
 from casting_inspect.evaluation.comparison import Comparison
 from casting_inspect.evaluation.comparison_figure import escape_overkill_figure
-from casting_inspect.evaluation.contenders import BY_FILE, ENOUGH_SEEDS, Contender, Spread
+from casting_inspect.evaluation.comparison_verdict import verdict
+from casting_inspect.evaluation.contenders import BY_FILE, Contender, Spread
 from casting_inspect.evaluation.disagreements import (
     SHOWN,
     Disagreement,
@@ -24,9 +25,8 @@ from casting_inspect.evaluation.provenance import (
     carried_leak,
     facts,
     floors_beside,
-    splits_of,
 )
-from casting_inspect.evaluation.significance import SIGNIFICANT, Outcome
+from casting_inspect.evaluation.significance import Outcome
 from casting_inspect.evaluation.tables import percent
 from casting_inspect.page import data_uri
 
@@ -43,7 +43,7 @@ def page_values(comparison: Comparison, gathered: Gathered, notes: Sequence[str]
     return {
         "title": "Comparison" if len(others) > 1 else f"Figures of {first.name}",
         "lead": _lead(first, len(others)),
-        "verdict": _verdict(comparison, gathered),
+        "verdict": verdict(comparison, gathered.runs),
         "reference": comparison.reference,
         "figure": data_uri(_png(others)),
         "models": [_model(one) for one in others],
@@ -74,55 +74,6 @@ def _lead(first: Contender, models: int) -> str:
         f"files of {figures['n_groups_normal']:,} normal and {figures['n_groups_defective']:,} "
         f"defective photographs or castings{over}."
     )
-
-
-def _verdict(comparison: Comparison, gathered: Gathered) -> dict[str, Any]:
-    """Return the verdict's kind (good, warn, bad) and its sentences, the leak first."""
-    shown = [test for test in comparison.tests if test.p_holm < SIGNIFICANT]
-    claimed = [test for test in shown if "no claim" not in test.claim]
-    lines = [_claimed(one, claimed, comparison.reference) for one in _models_of(claimed)]
-    untried = len(comparison.contenders) < 2
-    if not claimed and not untried:
-        lines = [f"No model is shown to differ from {comparison.reference}."]
-    if more := len(shown) - len(claimed):
-        lines.append(f"{more} differences would count with {ENOUGH_SEEDS} seeds; they do not yet.")
-    leaks = [leak for one in comparison.contenders if (leak := carried_leak(one.runs))]
-    splits = splits_of(gathered.runs)
-    leaky = [split for split in splits if split in ("file", "vendor", "manifest")]
-    if leaks:
-        share = max(leak.share for leak in leaks)
-        lines.insert(
-            0,
-            f"{percent(share, 1)} of the test files have a copy of their photograph in training: "
-            "these figures say little about a new casting.",
-        )
-    elif leaky:
-        lines.insert(0, f"Split by {leaky[0]}: copies of test photographs can be in training.")
-    values = [one.figures["balanced_accuracy_by_group"]["value"] for one in comparison.contenders]
-    known = [value for value in values if value is not None]
-    if known and not untried:
-        lines.append(f"Balanced accuracy by group: {min(known):.3f} to {max(known):.3f}.")
-    elif known:
-        lines.append(f"Balanced accuracy by group: {known[0]:.3f}. Nothing to compare it with.")
-    bad = bool(leaky) or any(leak.share > 0.02 for leak in leaks)
-    return {"kind": "bad" if bad else "good" if claimed else "warn", "lines": lines}
-
-
-def _models_of(outcomes: Sequence[Outcome]) -> list[str]:
-    return list(dict.fromkeys(one.model for one in outcomes))
-
-
-def _claimed(model: str, outcomes: Sequence[Outcome], reference: str) -> str:
-    """Return what is claimed of one model in one sentence, with the largest p."""
-    own = [one for one in outcomes if one.model == model]
-    words = [one.claim.removesuffix(f" than {reference}") for one in own]
-    listed = words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-    worst = comparison_tables.p_words(max(one.p_holm for one in own))
-    p = f"p {worst}" if worst.startswith("<") else f"p = {worst}"
-    several = "each " if len(own) > 1 and worst.startswith("<") else ""
-    at_most = "at most " if len(own) > 1 and not several else ""
-    p = p.replace("= ", f"{at_most}") if at_most else p
-    return f"{model}: {listed} than {reference} ({several}{p} after Holm)."
 
 
 def _weak(comparison: Comparison) -> list[Outcome]:

@@ -22,12 +22,13 @@ def print_comparison(comparison: Comparison, console: Console | None = None) -> 
     table = Table(box=box.SIMPLE, title="By group, with 95 % intervals", title_justify="left")
     for heading in comparison_tables.HEADINGS:
         table.add_column(heading, justify="left" if heading == "Model" else "right")
-    for row in comparison_tables.group_table(comparison):
-        table.add_row(*map(escape, row))
+    for name, *cells in comparison_tables.group_table(comparison):
+        table.add_row(escape(name), *(cell.replace(" (", "\n").rstrip(")") for cell in cells))
     screen.print(table)
     if not comparison.tests:
         return
-    tests = Table(box=box.SIMPLE, title=f"Against {escape(comparison.reference)}")
+    title = f"Against {escape(comparison.reference)}"
+    tests = Table(box=box.SIMPLE, title=title, title_justify="left")
     for heading in ("Model", "What", "Difference", "p (Holm)", "What may be said"):
         tests.add_column(heading)
     for model, what, _, difference, _, holm, claim in comparison_tables.test_table(comparison):

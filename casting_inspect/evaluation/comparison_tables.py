@@ -68,6 +68,8 @@ def _row(one: Contender) -> dict[str, Any]:
             }
     leak = carried_leak(one.runs)
     row["leak_share"] = leak.share if leak else None
+    second = carried_leak(one.runs, "second_look")
+    row["second_look_share"] = second.share if second else None
     row |= {f"{name}_accuracy": value for name, value in floors_beside(one.runs).items()}
     return {**row, **burden(one.runs)}
 

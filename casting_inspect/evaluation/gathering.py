@@ -19,6 +19,8 @@ from casting_inspect.evaluation.predictions import complete_predictions, read_pr
 _UNNAMED: Final = "model"
 """What ``read_predictions`` calls a model that a table does not name."""
 _SHOWN_DIGITS: Final = 12
+_MARKS: Final = ("predictions.csv", "run.json", "status.json", "train.log")
+"""Any of these makes a folder a run's, if only one that failed early."""
 _NUMBERS: Final = ("fold", "seed", "p_normal", "partition", "threshold", "logit")
 
 
@@ -61,7 +63,7 @@ class Gathered:
 def gather(sources: Sequence[Path]) -> Gathered:
     """Read every run below folders, and every foreign table named, and check their ground.
 
-    A run folder holds ``run.json`` or ``predictions.csv``; what lies inside one, such as its
+    A run folder holds a record, a log or predictions; what lies inside one, such as its
     folds, is part of it. Runs that did not finish, or have no test row, are left out and listed.
 
     Args:
@@ -98,7 +100,7 @@ def gather(sources: Sequence[Path]) -> Gathered:
 
 def run_folders(root: Path) -> Iterator[Path]:
     """Yield the outermost run folders at or below ``root``, sorted by name at every level."""
-    if (root / "predictions.csv").is_file() or (root / "run.json").is_file():
+    if any((root / mark).is_file() for mark in _MARKS):
         yield root
         return
     for child in sorted(root.iterdir(), key=lambda path: _natural(path.name)):
@@ -120,7 +122,7 @@ def _read_run(folder: Path, name: str) -> Run | str:
         return f"not finished (status: {status})"
     path = folder / "predictions.csv"
     if not path.is_file():
-        return "no predictions.csv"
+        return "no predictions.csv: failed, or nothing was measured"
     table = _test_rows(_own_predictions(path))
     if table.empty:
         return "no test rows in predictions.csv"

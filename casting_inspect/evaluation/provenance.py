@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -24,14 +25,20 @@ class Leak(NamedTuple):
     of: float
 
 
-def carried_leak(runs: Sequence[Run]) -> Leak | None:
-    """Return the leak that the runs' metrics state, None where none does."""
-    found = [leak for run in runs if (leak := run.metrics.get("leak")) and "share" in leak]
+def carried_leak(runs: Sequence[Run], key: str = "leak") -> Leak | None:
+    """Return the leak that the runs' metrics state for the test part, None where none does.
+
+    Args:
+        runs: A model's runs.
+        key: ``leak``, counted by groups, or ``second_look``, by a method that knows none.
+    """
+    stated = [run.metrics.get(key) or {} for run in runs]
+    found = [leak for leak in stated if "share" in leak and leak.get("part", "test") == "test"]
     if not found:
         return None
     values = [
-        float(np.mean([float(leak.get(key) or 0) for leak in found]))
-        for key in ("share", "files", "of")
+        float(np.mean([float(leak.get(part) or 0) for leak in found]))
+        for part in ("share", "files", "of")
     ]
     return Leak(*values)
 
@@ -49,17 +56,23 @@ def floors_beside(runs: Sequence[Run]) -> dict[str, float]:
 def burden(runs: Sequence[Run]) -> dict[str, Any]:
     """Return what the runs cost: ``seconds`` in all, and the keys of ``tuning`` where recorded."""
     found: dict[str, Any] = {}
-    seconds = [sum(run.record["durations_s"].values()) for run in runs if _timed(run)]
+    seconds = sum(sum(stages.values()) for run in runs for stages in _durations(run))
     if seconds:
-        found["seconds"] = round(float(sum(seconds)), 1)
+        found["seconds"] = round(float(seconds), 1)
     for run in runs:
         for key, value in (run.record.get("tuning") or {}).items():
             found.setdefault(f"tuning_{key}", value)
     return found
 
 
-def _timed(run: Run) -> bool:
-    return bool(run.record.get("durations_s"))
+def _durations(run: Run) -> list[dict[str, float]]:
+    """Return seconds by stage: of the run, or of its folds where each keeps its own time."""
+    if own := run.record.get("durations_s"):
+        return [own]
+    if run.folder is None:
+        return []
+    records = sorted(run.folder.glob("fold_*/run.json"))
+    return [json.loads(path.read_text(encoding="utf-8")).get("durations_s", {}) for path in records]
 
 
 def splits_of(runs: Sequence[Run]) -> list[str]:

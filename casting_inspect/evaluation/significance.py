@@ -17,6 +17,7 @@ from casting_inspect.evaluation.pooling import groupings_of
 from casting_inspect.labels import DEFECTIVE, NORMAL
 
 SIGNIFICANT: Final = 0.05
+NO_CLAIM: Final = "no claim yet"
 
 
 @dataclass(frozen=True)
@@ -165,4 +166,4 @@ def claim(test: Outcome, p_holm: float, model: Contender, reference: Contender) 
     if not lacking:
         return f"{words} than {reference.name}"
     seeds = ", ".join(f"{one.name} has {one.seeds}" for one in lacking)
-    return f"{words} in these runs; no claim yet: {ENOUGH_SEEDS} seeds are needed ({seeds})"
+    return f"{words} in these runs; {NO_CLAIM}: {ENOUGH_SEEDS} seeds are needed ({seeds})"

@@ -63,6 +63,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (data / path).parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(data / path), np.full((48, 64, 3), 8 * number % 256, np.uint8))
     leak = {"leak": {"share": 0.25, "files": 6, "of": 26}}
+    leak["second_look"] = {"part": "test", "share": 0.125, "files": 3, "of": 26}
     floors = {"floors": {"floor_histogram": {"accuracy": 0.875}}}
     for seed, (model, skill) in enumerate({"cnn": 1.0, "vgg19": 1.5, ODD: 0.2}.items()):
         table = predictions(FILES, model, skill=skill)
@@ -152,6 +153,7 @@ def test_the_page_is_self_contained_and_escaped(out: Path) -> None:
     assert "measured on other data: not comparable" in html
     assert "25.0 % of the test files have a copy of their photograph in training" in html
     assert "floor_histogram 87.5 %" in html
+    assert "suspects a copy in training for 12.5 % of the test files" in html
     assert '<div class="verdict bad">' in html
 
 

@@ -52,10 +52,13 @@ def test_what_is_not_finished_is_left_out_and_listed(tmp_path: Path) -> None:
     write_run(tmp_path / "blind", predictions(FILES, "m", seed=3).assign(split="val"))
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "run.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "lost").mkdir()
+    (tmp_path / "lost" / "train.log").touch()
     assert gather([tmp_path]).left_out == (
         ("blind", "no test rows in predictions.csv"),
         ("cut", "not finished (status: stopped)"),
-        ("empty", "no predictions.csv"),
+        ("empty", "no predictions.csv: failed, or nothing was measured"),
+        ("lost", "no predictions.csv: failed, or nothing was measured"),
     )
 
 
