@@ -10,6 +10,7 @@ from casting_inspect.errors import suggestion
 
 COMMANDS = {
     "prepare": "check every picture once and write a folder with its manifest",
+    "audit": "which files show the same casting, and what a score on them is worth",
     "train": "fit a network and measure it on castings it has never seen",
     "evaluate": "metrics and figures from a table of predictions",
     "compare": "models on the same test files, with intervals and tests",

@@ -159,7 +159,9 @@ def _cell(value: str) -> str:
     return value
 
 
-def scan_folder(root: Path, aliases: Mapping[str, str] | None = None) -> pd.DataFrame:
+def scan_folder(
+    root: Path, aliases: Mapping[str, str] | None = None, *, keep_unreadable: bool = False
+) -> pd.DataFrame:
     """Make a manifest of a tree with normal/defective folders as they are.
 
     Every file is digested; of pictures only the header is read.
@@ -167,6 +169,8 @@ def scan_folder(root: Path, aliases: Mapping[str, str] | None = None) -> pd.Data
     Args:
         root: The folder; paths in the result are relative to it.
         aliases: Further folder names -> ``normal`` or ``defective``.
+        keep_unreadable: Whether a file without a readable header gets a row, without a size,
+            instead of stopping.
 
     Returns:
         A manifest table sorted by path; ``source`` is the folder of each file.
@@ -188,7 +192,7 @@ def scan_folder(root: Path, aliases: Mapping[str, str] | None = None) -> pd.Data
         if place.conflict:
             raise UserError(f"{root / entry.path}: {place.conflict}; rename one of them")
         if place.label:
-            rows.append(_scanned(root, entry, place))
+            rows.append(_scanned(root, entry, place, keep_unreadable))
         else:
             outside.append(entry.path)
     if not rows:
@@ -204,28 +208,36 @@ def scan_folder(root: Path, aliases: Mapping[str, str] | None = None) -> pd.Data
     return make_frame(rows)
 
 
-def _scanned(root: Path, entry: Entry, place: folders.Place) -> dict[str, Any]:
+def _scanned(
+    root: Path, entry: Entry, place: folders.Place, keep_unreadable: bool
+) -> dict[str, Any]:
+    size: dict[str, Any] = {}
     try:
         if entry.problem:
             raise DecodeError(entry.problem)
         header = read_header(root / entry.path)
+        size = {"width": header.width, "height": header.height}
     except DecodeError as error:
-        raise UserError(
-            f"{root / entry.path}: {error}; remove it, or run prepare with on_bad=skip first"
-        ) from None
+        if not (keep_unreadable and (root / entry.path).is_file()):
+            raise UserError(
+                f"{root / entry.path}: {error}; remove it, or run prepare with on_bad=skip first"
+            ) from None
     return {
         "path": entry.path,
         "label": place.label,
         "split": place.split,
         "source": PurePosixPath(entry.path).parent.as_posix(),
         "sha256": sha256_of_file(root / entry.path),
-        "width": header.width,
-        "height": header.height,
+        **size,
     }
 
 
 def find_manifest(
-    root: Path, manifest: Path | None = None, aliases: Mapping[str, str] | None = None
+    root: Path,
+    manifest: Path | None = None,
+    aliases: Mapping[str, str] | None = None,
+    *,
+    keep_unreadable: bool = False,
 ) -> pd.DataFrame:
     """Return the manifest of a data root.
 
@@ -233,6 +245,7 @@ def find_manifest(
         root: The folder with the pictures.
         manifest: A table to use instead of the folder's own ``manifest.csv``.
         aliases: For ``scan_folder``, when there is neither.
+        keep_unreadable: For ``scan_folder`` too.
 
     Raises:
         UserError: If the folder is not there, or as ``read_manifest`` and ``scan_folder`` say.
@@ -243,7 +256,7 @@ def find_manifest(
         return read_manifest(manifest)
     if (root / "manifest.csv").is_file():
         return read_manifest(root / "manifest.csv")
-    return scan_folder(root, aliases)
+    return scan_folder(root, aliases, keep_unreadable=keep_unreadable)
 
 
 def check_files(frame: pd.DataFrame, root: Path) -> None:

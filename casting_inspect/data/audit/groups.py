@@ -1,4 +1,4 @@
-"""Groups for a whole manifest: a user's own are kept, the pictures' are added, the answer is kept."""
+"""Groups for a whole manifest: a user's own are kept, those that pictures show are added."""
 
 from __future__ import annotations
 

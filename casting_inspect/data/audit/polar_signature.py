@@ -67,7 +67,7 @@ def polar_signature(grey: Grey) -> Signature:
 
 
 def _equalised(rings: NDArray[Any]) -> Signature:
-    """Return coefficients of rings with equal contrast and no outliers: one spot decides nothing."""
+    """Return coefficients of rings of equal contrast, clipped: one spot decides nothing."""
     waves = np.fft.rfft(rings, axis=1)
     waves[:, :_SLOWEST] = 0
     waves[:, _SLOWEST + FREQUENCIES :] = 0

@@ -1,7 +1,7 @@
 """A second, independent count of test pictures that have a copy in training.
 
-It shares nothing with the search for groups: no keypoints, no descriptors, no registration. Pictures
-are compared on circles about their centre, over all turns and both mirror images.
+It shares nothing with the search for groups: no keypoints, no descriptors, no registration.
+Pictures are compared on circles about their centre, over all turns and both mirror images.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def suspected_copies(
         progress: Whether a bar is shown while pictures are read.
     """
     digests = [*_digests(train, train_digests), *_digests(test, test_digests)]
-    signatures = _signatures([*train, *test], digests, cache, progress)
-    return compared(signatures[: len(train)], signatures[len(train) :])
+    both = signatures([*train, *test], digests, cache, progress)
+    return compared(both[: len(train)], both[len(train) :])
 
 
 def compared(train: NDArray[np.complex64], test: NDArray[np.complex64]) -> SecondLook:
@@ -162,8 +162,8 @@ def _digests(paths: Sequence[Path], given: Sequence[str] | None) -> list[str]:
     return [sha256_of_file(path) for path in paths] if given is None else list(given)
 
 
-def _signatures(
-    paths: Sequence[Path], digests: Sequence[str], cache: Path | None, progress: bool
+def signatures(
+    paths: Sequence[Path], digests: Sequence[str], cache: Path | None = None, progress: bool = False
 ) -> NDArray[np.complex64]:
     """Return the signature of each file, (n, RADII, FREQUENCIES), from the cache where it is."""
     root = cache_root() / "second_look" if cache is None else cache
