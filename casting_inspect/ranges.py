@@ -126,6 +126,15 @@ GAMMA = rule(
     "scale, auto or a number above 0",
     lambda value: value in ("scale", "auto") or (_is_number(value) and value > 0),
 )
+
+
+def _is_fail_on(value: Any) -> bool:
+    words = [value] if isinstance(value, str) else value
+    known = ("leak", "conflict", "undecodable")
+    return isinstance(words, list | ListConfig) and all(word in known for word in words)
+
+
+FAIL_ON = rule("leak, conflict or undecodable, or a list of these", _is_fail_on)
 BETAS = rule(
     "two numbers from 0 to below 1",
     lambda v: isinstance(v, ListConfig) and len(v) == 2 and all(0 <= each < 1 for each in v),

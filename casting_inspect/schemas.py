@@ -14,6 +14,7 @@ from casting_inspect.ranges import (
     CROP,
     DETERMINISTIC,
     DEVICES,
+    FAIL_ON,
     EVALUATE,
     FLOOR_SIDE,
     FOLD,
@@ -322,8 +323,28 @@ class CompareSchema:
     reference: str | None = field(default=MISSING, metadata=text())
 
 
+@dataclass
+class AuditDataSchema:
+    """The pictures of an audit."""
+
+    root: str = field(default=MISSING, metadata=text())
+    manifest: str | None = field(default=MISSING, metadata=text())
+    aliases: dict[str, str] = MISSING
+
+
+@dataclass
+class AuditSchema:
+    """`audit`."""
+
+    data: AuditDataSchema = field(default_factory=AuditDataSchema)
+    out: str = field(default=MISSING, metadata=text())
+    group_from: str | None = field(default=MISSING, metadata=text())
+    fail_on: Any = field(default=MISSING, metadata=FAIL_ON)
+
+
 SCHEMAS: dict[str, type] = {
     "prepare": PrepareSchema,
+    "audit": AuditSchema,
     "train": TrainSchema,
     "evaluate": EvaluateSchema,
     "compare": CompareSchema,

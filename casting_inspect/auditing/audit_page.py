@@ -12,7 +12,7 @@ from casting_inspect.auditing.audit_figures import grey_figure, map_figure, png,
 from casting_inspect.auditing.contact_sheets import Darkroom, Sheet
 from casting_inspect.auditing.embedding_map import COLOURED_SAYS, map_of
 from casting_inspect.auditing.examine import Audit
-from casting_inspect.auditing.findings import NOTE, SEVERITIES, Finding, counted, share_words
+from casting_inspect.auditing.findings import SEVERITIES, Finding, counted, share_words
 from casting_inspect.auditing.shortcuts import NAMES
 from casting_inspect.data.manifest import dataset_digest
 from casting_inspect.evaluation.claims import claims

@@ -61,8 +61,8 @@ def straddling(frame: pd.DataFrame) -> Finding:
         unit=f"{name} files",
         share=share,
         sentence=(
-            f"{counted(len(files), f'{name} file')} of {len(copies):,} ({share_words(share)}) have a "
-            f"copy of their own photograph in training: {counted(concerned, 'group')} lie on both "
+            f"{counted(len(files), f'{name} file')} of {len(copies):,} ({share_words(share)}) have "
+            f"a copy of their own photograph in training: {counted(concerned, 'group')} lie on both "
             "sides."
             if files
             else f"No {name} file of {len(copies):,} has a copy of its photograph in training."
@@ -117,8 +117,8 @@ def random_split(frame: pd.DataFrame) -> Finding:
         unit="test files",
         share=share,
         sentence=(
-            f"Drawn at random by file, 60 to 40, {share_words(share)} of the test files would have a "
-            f"copy of their photograph in training (mean of {len(shares)} draws)."
+            f"Drawn at random by file, 60 to 40, {share_words(share)} of the test files would have "
+            f"a copy of their photograph in training (mean of {len(shares)} draws)."
         ),
         advice="Never split these files at random: data.split=group." if copies else "",
         details={"low": min(shares, default=0.0), "high": max(shares, default=0.0)},
@@ -217,7 +217,7 @@ def balance(frame: pd.DataFrame) -> Finding:
     )
     skew = max(classes, key=lambda row: row["largest_share"])
     note = (
-        f" The largest {skew['label']} group holds {share_words(skew['largest_share'], 0)} of its "
+        f" The largest {skew['label']} group holds {share_words(skew['largest_share'])} of its "
         f"class, so that {skew['groups']:,} groups weigh like {skew['effective']:.1f} equal ones."
         if skew["groups"] > 1 and skew["effective"] < 0.5 * skew["groups"]
         else ""

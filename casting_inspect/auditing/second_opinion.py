@@ -55,8 +55,8 @@ def second_opinion(frame: pd.DataFrame, root: Path, cache: Path | None, progress
         f"After a split by these groups ({by_group['folds']} folds) a method that shares nothing "
         f"with the search for groups suspects a copy in training for {by_group['files']:,} of "
         f"{by_group['of']:,} test files ({share_words(share)}). On a random split it suspects "
-        f"{share_words(by_file['share'])} where {share_words(by_file['known'])} have one: so much it can "
-        "see."
+        f"{share_words(by_file['share'])} where {share_words(by_file['known'])} have one: so much "
+        "it can see."
     )
     if found["delivered"] is not None:
         sentence += f" On the delivered split: {share_words(found['delivered']['share'])}."

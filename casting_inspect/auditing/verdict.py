@@ -41,7 +41,7 @@ def verdict(findings: dict[str, Finding], files: int) -> Verdict:
     if second.share is not None and second.share > TOLERATED:
         reasons.append(
             f"Even after a split by these groups a second method suspects copies for "
-            f"{share_words(second.share)} of the test files: look at its pairs before you rely on it."
+            f"{share_words(second.share)} of the test files: look at its pairs before relying on it."
         )
         level = "warn" if level == "good" else level
     for key in ("conflicts", "shortcuts", "identical_bytes", "undecodable", "given_groups"):
