@@ -1,0 +1,243 @@
+"""Score every candidate, choose inside each training part, and write the study's tables.
+
+    python experiments/by_photograph/nested.py RUNS
+
+RUNS is the folder that experiments/sweep.py filled: RUNS/CANDIDATE/*/predictions.csv. Written:
+results/tried.csv (a row a candidate, threshold rule and partition), results/chosen.csv (what each
+training part chose), results/summary.csv and table.md (means over partitions). Choices see rows of
+split `val`, inner out-of-fold predictions, and nothing else.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from casting_inspect.evaluation.metrics import split_metrics
+from casting_inspect.evaluation.objective import group_log_loss
+from casting_inspect.evaluation.predictions import read_predictions
+from casting_inspect.evaluation.thresholds import (
+    shares_by_group,
+    threshold_of,
+)
+from casting_inspect.files import replace_text
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+AVERAGE = "average_of_probes"
+NESTED = "nested_choice"
+RULES = ("fixed", "youden")
+
+
+def candidates() -> dict[str, bool]:
+    """Return every candidate's name, and whether the nested choice is among it."""
+    groups = yaml.safe_load((HERE / "candidates.yaml").read_text("utf-8"))["groups"]
+    return {
+        name: bool(group.get("chosen_among"))
+        for group in groups.values()
+        for name in group["candidates"]
+    }
+
+
+def finished(runs: Path, name: str) -> dict[int, tuple[Path, dict[str, Any]]]:
+    """Return a candidate's finished runs by partition, each with its record."""
+    found = {}
+    for path in sorted((runs / name).glob("*/run.json")):
+        record = json.loads(path.read_text("utf-8"))
+        if record.get("status") == "finished":
+            found[int(record["seeds"]["partition"])] = (path.parent, record)
+    return found
+
+
+def of_fold(table: pd.DataFrame, split: str, fold: int) -> pd.DataFrame:
+    return table[(table["split"] == split) & (table["fold"] == fold)]
+
+
+def threshold(rule: str, validation: pd.DataFrame) -> float:
+    return threshold_of(rule, {"threshold": 0.5}, validation)
+
+
+def inner_balanced_accuracy(rule: str, validation: pd.DataFrame) -> float:
+    """Return balanced accuracy by group of inner predictions, each at the others' threshold."""
+    decided = []
+    for inner in sorted(validation["inner"].unique()):
+        here = validation["inner"] == inner
+        decided.append(
+            validation[here].assign(
+                threshold=threshold(rule, validation[~here]) if rule != "fixed" else 0.5
+            )
+        )
+    rows = pd.concat(decided)
+    normal = (rows["label"] == "normal").to_numpy()
+    wrong = (rows["p_normal"].to_numpy() > rows["threshold"].to_numpy()) != normal
+    return float(1 - (shares_by_group(rows, normal) * wrong).sum() / 2)
+
+
+def decided(table: pd.DataFrame, rule: str) -> pd.DataFrame:
+    """Return the test rows with the threshold that each fold's inner predictions give."""
+    folds = sorted(table["fold"].unique())
+    return pd.concat(
+        of_fold(table, "test", fold).assign(threshold=threshold(rule, of_fold(table, "val", fold)))
+        for fold in folds
+    )
+
+
+def averaged(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """Return the mean logit of several candidates on the same rows."""
+    keys = ["split", "fold", "inner", "path"]
+    ordered = [table.sort_values(keys, kind="stable", ignore_index=True) for table in tables]
+    for table in ordered[1:]:
+        assert table[keys].equals(ordered[0][keys]), "candidates differ in their rows"
+    logit = np.mean([table["logit"] for table in ordered], axis=0)
+    return ordered[0].assign(logit=logit, p_normal=1 / (1 + np.exp(-logit)), model=AVERAGE)
+
+
+def figures(rows: pd.DataFrame) -> dict[str, Any]:
+    """Return what the tables show of test rows."""
+    found = split_metrics(rows)
+    wide = {**found, **found.get("by_group_wide", {})}
+    areas = [each["auroc_by_group"]["value"] for each in (found, wide)]
+    return {
+        "balanced_accuracy": found["headline"]["value"],
+        "low": found["headline"]["low"],
+        "high": found["headline"]["high"],
+        "grouping": found["headline"]["grouping"],
+        "balanced_accuracy_group": found["balanced_accuracy_by_group"]["value"],
+        "balanced_accuracy_group_wide": wide["balanced_accuracy_by_group"]["value"],
+        "auroc_over_groups": min(areas),
+        "escape_rate": found["escape_rate_by_group"]["value"],
+        "overkill_rate": found["overkill_rate_by_group"]["value"],
+        "balanced_accuracy_by_file": found["balanced_accuracy"],
+        "groups": found["n_groups"],
+        "groups_normal": found["n_groups_normal"],
+        "files": found["n"],
+    }
+
+
+def nested(tables: dict[str, pd.DataFrame], partition: int) -> tuple[pd.DataFrame, list[dict]]:
+    """Return the test rows of what each training part chose, and the choices."""
+    first = next(iter(tables.values()))
+    rows, choices = [], []
+    for fold in sorted(first["fold"].unique()):
+        inner = {name: of_fold(table, "val", fold) for name, table in tables.items()}
+        losses = {name: group_log_loss(table) for name, table in inner.items()}
+        name = min(losses, key=losses.__getitem__)
+        accuracies = {rule: inner_balanced_accuracy(rule, inner[name]) for rule in RULES}
+        rule = "youden" if accuracies["youden"] > accuracies["fixed"] else "fixed"
+        test = of_fold(tables[name], "test", fold)
+        rows.append(test.assign(threshold=threshold(rule, inner[name])))
+        choices.append(
+            {
+                **{"partition": partition, "fold": fold, "candidate": name, "rule": rule},
+                **{"inner_log_loss": losses[name], "inner_balanced_accuracy": accuracies[rule]},
+            }
+        )
+    return pd.concat(rows), choices
+
+
+def write_csv(rows: Iterable[dict[str, Any]], path: Path) -> pd.DataFrame:
+    table = pd.DataFrame(rows)
+    out = io.StringIO()
+    table.to_csv(out, index=False, float_format="%.5f", lineterminator="\n")
+    replace_text(path, out.getvalue())
+    return table
+
+
+def main() -> None:
+    runs = Path(sys.argv[1])
+    tried: list[dict[str, Any]] = []
+    chosen: list[dict[str, Any]] = []
+    by_partition: dict[int, dict[str, pd.DataFrame]] = {}
+    among = [name for name, chosen_among in candidates().items() if chosen_among]
+    for name in candidates():
+        for partition, (folder, record) in finished(runs, name).items():
+            table = read_predictions(folder / "predictions.csv")
+            if name in among:
+                by_partition.setdefault(partition, {})[name] = table
+            facts = {
+                "commit": record["commit"]["id"][:12] if record.get("commit") else "",
+                "data": record["digests"]["data"][:12],
+                "weights": record["digests"]["weights"][:12],
+                "seed": record["seeds"]["seed"],
+            }
+            tried += scored(name, partition, table, facts)
+    for partition, tables in sorted(by_partition.items()):
+        if set(tables) != set(among):
+            print(
+                f"partition {partition}: {sorted(set(among) - set(tables))} not finished; no choice"
+            )
+            continue
+        tables[AVERAGE] = averaged(list(tables.values()))
+        tried += scored(AVERAGE, partition, tables[AVERAGE], {})
+        rows, choices = nested(tables, partition)
+        chosen += choices
+        tried.append(
+            {"candidate": NESTED, "rule": "chosen", "partition": partition, **figures(rows)}
+        )
+    table = write_csv(tried, RESULTS / "tried.csv")
+    if chosen:
+        write_csv(chosen, RESULTS / "chosen.csv")
+    summarise(table)
+
+
+def scored(
+    name: str, partition: int, table: pd.DataFrame, facts: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Return a row for each threshold rule."""
+    losses = [
+        group_log_loss(of_fold(table, "val", fold)) for fold in sorted(table["fold"].unique())
+    ]
+    return [
+        {
+            **{"candidate": name, "rule": rule, "partition": partition},
+            **figures(decided(table, rule)),
+            "inner_log_loss": float(np.mean(losses)),
+            **facts,
+        }
+        for rule in RULES
+    ]
+
+
+def summarise(tried: pd.DataFrame) -> None:
+    """Write means, deviations and ranges over partitions, the best first, and the same to read."""
+    groups = tried.groupby(["candidate", "rule"], sort=False)
+    table = groups.agg(
+        partitions=("partition", "nunique"),
+        mean=("balanced_accuracy", "mean"),
+        sd=("balanced_accuracy", "std"),
+        lowest=("balanced_accuracy", "min"),
+        highest=("balanced_accuracy", "max"),
+        auroc=("auroc_over_groups", "mean"),
+        escape_rate=("escape_rate", "mean"),
+        overkill_rate=("overkill_rate", "mean"),
+        by_file=("balanced_accuracy_by_file", "mean"),
+    ).reset_index()
+    write_csv(table.to_dict("records"), RESULTS / "summary.csv")
+    lines = [
+        "| candidate | threshold | partitions | balanced accuracy by group | range |"
+        " AUC over groups | escape | overkill | balanced accuracy by file |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in table.itertuples():
+        spread = "" if np.isnan(row.sd) else f" +- {row.sd:.3f}"
+        bold = "**" if row.candidate == NESTED else ""
+        lines.append(
+            f"| {bold}{row.candidate}{bold} | {row.rule} | {row.partitions} | "
+            f"{bold}{row.mean:.3f}{spread}{bold} | {row.lowest:.3f} to {row.highest:.3f} | "
+            f"{row.auroc:.3f} | {row.escape_rate:.3f} | {row.overkill_rate:.3f} | "
+            f"{row.by_file:.3f} |"
+        )
+    replace_text(RESULTS / "table.md", "\n".join(lines) + "\n")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
