@@ -109,7 +109,7 @@ MISTAKES = [
     ("hydra.run.dirr=x", "unknown key 'hydra.run.dirr'. Did you mean 'hydra.run.dir'?"),
     ("data.synthetic.part=3", "Did you mean 'data.synthetic.parts'?"),
     # wrong choices
-    ("model=vgg91", "model=vgg91: must be one of cnn, custom, floor_background, floor_histogram, floor_pixels,"),
+    ("model=vgg91", "model=vgg91: must be one of cnn, custom, floor_background, floor_histogram,"),
     ("experiment=papr", "Did you mean 'paper'?"),
     ("data=null", "data=null: must be one of folder, synthetic."),
     ("model=[cnn,vgg19]", "model=[cnn,vgg19]: must be one of"),
@@ -126,7 +126,7 @@ MISTAKES = [
     ("data.fold=7", "data.fold=7: must be below data.folds=5"),
     ("model.image_size=0", "model.image_size=0: must be 64 or more."),
     ("finetune.head_lr=0", "finetune.head_lr=0.0: must be above 0."),
-    ("data.split=grup", "data.split=grup: must be one of group, lot, time, file, vendor, manifest. Did you"),
+    ("data.split=grup", "must be one of group, lot, time, file, vendor, manifest. Did you mean"),
     ("data.root=", "data.root=: must be filled in."),
     # grammar
     ("seed", "'seed' has no '=': write KEY=VALUE."),

@@ -89,8 +89,9 @@ def _handle_conflicts(parts: Parts, rule: SplitRule) -> None:
         return
     if rule.on_conflict == "error":
         first = found.iloc[0]
+        hold = "group holds" if len(found) == 1 else "groups hold"
         raise UserError(
-            f"{len(found)} groups hold files of both labels (first: {first['name']}, "
+            f"{len(found)} {hold} files of both labels (first: {first['name']}, "
             f"{first['normal']} normal and {first['defective']} defective): mend the labels, or "
             "take data.on_conflict=drop to leave them out, keep to count each by its majority"
         )

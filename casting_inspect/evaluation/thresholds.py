@@ -69,7 +69,10 @@ def youden(table: pd.DataFrame, options: Options) -> float:
     ends = np.flatnonzero(best & ~np.concatenate([best[1:], [False]]))
     widths = edges[ends + 1] - edges[starts]
     widest = int(np.argmax(widths))
-    return float((edges[starts[widest]] + edges[ends[widest] + 1]) / 2.0)
+    low, high = edges[starts[widest]], edges[ends[widest] + 1]
+    middle = (low + high) / 2.0
+    # of two neighbouring floats the mean can be the upper one, which is no longer inside
+    return float(middle if middle < high else low)
 
 
 def shares_by_group(table: pd.DataFrame, normal: NDArray[np.bool_]) -> Floats:

@@ -163,7 +163,8 @@ def conflict_note(metrics: Mapping[str, Any]) -> str:
     )
     more = ", ..." if len(groups) > CONFLICTS_NAMED else ""
     done = "in no part" if found["on_conflict"] == "drop" else "kept"
-    return f"{len(groups)} groups hold both labels, {files} files, {done}: {named}{more}."
+    hold = "group holds" if len(groups) == 1 else "groups hold"
+    return f"{len(groups)} {hold} both labels, {files} files, {done}: {named}{more}."
 
 
 def _write_curves(config: DictConfig, folder: RunFolder) -> None:

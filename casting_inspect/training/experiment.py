@@ -15,7 +15,7 @@ from casting_inspect.data.module import CastingDataModule
 from casting_inspect.errors import UserError
 from casting_inspect.evaluation.thresholds import NEEDS_PREDICTIONS, threshold_of
 from casting_inspect.training import assembly
-from casting_inspect.training.aftermath import Protocol, write_evidence
+from casting_inspect.training.aftermath import Protocol, split_facts, write_evidence
 from casting_inspect.training.fitting import Fitter, Rows
 from casting_inspect.training.loaders import Bench
 from casting_inspect.training.nested import (
@@ -182,6 +182,7 @@ def write_start(run: Run, fitter: Fitter, frame: pd.DataFrame) -> None:
         seeds={"seed": run.config.seed, "partition": data.partition, "fold": data.fold},
         digests=digests,
         window=run.data.window,
+        **split_facts(run.data),
         **facts,
     )
 

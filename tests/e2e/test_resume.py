@@ -34,13 +34,18 @@ GRADUAL = [
 ]
 
 
+NESTED = ["data.inner_folds=3", "decide=youden"]
+
+
 def words(kind: list[str], root: Path, epochs: int) -> list[str]:
+    if not any(word.startswith("data.inner_folds=") for word in kind):
+        kind = [*kind, "data.inner_folds=1"]
     common = ["trainer=cpu", "trainer.precision=32-true", "logger=none", "data.batch_size=8"]
     return [*kind, *common, f"data.root={root}", f"trainer.max_epochs={epochs}"]
 
 
-def kill_after(run: Path, arguments: list[str], epochs: int) -> None:
-    """Start a run and kill it with SIGKILL somewhere after its ``epochs``-th epoch."""
+def kill_after(run: Path, arguments: list[str], epochs: int, fit: str = "") -> None:
+    """Start a run and kill it with SIGKILL somewhere after the ``epochs``-th epoch of a fit."""
     process = subprocess.Popen(
         [sys.executable, "-m", "casting_inspect", "train", *arguments, f"hydra.run.dir={run}"],
         stdout=subprocess.DEVNULL,
@@ -50,7 +55,7 @@ def kill_after(run: Path, arguments: list[str], epochs: int) -> None:
     try:
         deadline = time.monotonic() + 240
         while process.poll() is None and time.monotonic() < deadline:
-            history = run / "history.csv"
+            history = run / fit / "history.csv"
             if history.exists() and len(history.read_text().splitlines()) > 2 * epochs:
                 break
             time.sleep(0.02)
@@ -88,6 +93,37 @@ def test_a_killed_run_resumes_to_the_same_bits(
             assert torch.equal(value, states[1][key]), (name, key)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
+@pytest.mark.parametrize(
+    ("kind", "epochs", "fit"),
+    [
+        ([*CACHED, *NESTED], 60, "inner/1"),
+        ([*UNCACHED, *NESTED, "callbacks=none"], 4, "inner/1"),
+        ([*CACHED, *NESTED, "data.folds=2", "data.fold=final"], 60, "fold_1/inner/2"),
+    ],
+    ids=["cached", "cnn", "final"],
+)
+def test_a_killed_nested_run_resumes_to_the_same_bits(
+    castings: Path, tmp_path: Path, kind: list[str], epochs: int, fit: str
+) -> None:
+    arguments = words(kind, castings, epochs)
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert train.main([*arguments, f"hydra.run.dir={whole}"]) == 0
+    kill_after(killed, arguments, epochs=2, fit=fit)
+    before = {path: path.stat().st_mtime_ns for path in killed.rglob("fit.json")}
+    assert before  # an inner fit was finished, and is not done again
+    assert train.main([f"resume={killed}"]) == 0
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    tables = {path.relative_to(whole) for path in whole.rglob("*.csv")}
+    assert tables == {path.relative_to(killed) for path in killed.rglob("*.csv")}
+    for name in (*tables, "metrics.json"):
+        assert (killed / name).read_bytes() == (whole / name).read_bytes(), name
+    states = [load(run / "checkpoints" / "best.ckpt")["state_dict"] for run in (whole, killed)]
+    for key, value in states[0].items():
+        assert torch.equal(value, states[1][key]), key
+
+
 CUT = """
 import os, sys
 from {module} import {name} as original
@@ -113,10 +149,14 @@ TRAINING = "casting_inspect.training"
         # best.ckpt of an epoch is written and last.ckpt is not, or neither is
         pytest.param(UNCACHED, f"{TRAINING}.checkpoints", "save", 2, id="between checkpoints"),
         pytest.param(UNCACHED, f"{TRAINING}.checkpoints", "save", 3, id="before a checkpoint"),
-        pytest.param(UNCACHED, f"{TRAINING}.experiment", "score", 1, id="before predicting"),
+        pytest.param(UNCACHED, f"{TRAINING}.network_fit", "scores_of", 1, id="before predicting"),
         pytest.param(UNCACHED, f"{TRAINING}.experiment", "write_evidence", 1, id="before evidence"),
-        pytest.param(CACHED, f"{TRAINING}.experiment", "complete", 1, id="before completing best"),
+        pytest.param(CACHED, f"{TRAINING}.network_fit", "complete", 1, id="before completing best"),
         pytest.param(CACHED, f"{TRAINING}.features", "make_room", 1, id="among features"),
+        pytest.param(
+            [*CACHED, *NESTED], f"{TRAINING}.nested", "replace_json", 2, id="after an inner fit"
+        ),
+        pytest.param([*CACHED, *NESTED], f"{TRAINING}.experiment", "refit", 1, id="before refit"),
     ],
 )
 def test_a_run_cut_off_at_a_bad_moment_resumes_to_the_same_bits(
