@@ -70,6 +70,12 @@ def notes_of(comparison: Comparison, gathered: Gathered) -> list[str]:
             f"Not all models have the same partitions ({listed}): figures are over each one's "
             "own, tests over those in common."
         )
+    uneven = [one.name for one in comparison.contenders if not one.even]
+    if uneven:
+        notes.append(
+            f"Not every fold and partition has all seeds: {', '.join(uneven)}. Where a seed is "
+            "missing the mean score is of the others."
+        )
     if gathered.left_out:
         listed = "; ".join(f"{name}: {reason}" for name, reason in gathered.left_out)
         notes.append(f"Left out, {len(gathered.left_out)} runs: {listed}.")

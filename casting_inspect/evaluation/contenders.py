@@ -46,6 +46,7 @@ class Contender:
         by_file: Figures by file with bootstrap limits.
         spread: Over ``seeds``, ``folds`` and ``partitions``.
         seeds: How many there are.
+        even: Every fold of every partition has all of them.
         trained: ``floor``, ``frozen``, ``end to end`` or ``unknown``.
     """
 
@@ -58,6 +59,7 @@ class Contender:
     by_file: Mapping[str, Figure]
     spread: Mapping[str, Spread]
     seeds: int
+    even: bool
     trained: str
 
     @property
@@ -86,6 +88,7 @@ def contender(name: str, runs: Sequence[Run]) -> Contender:
         by_file=file_figures(under_grouping(table, grouping), figures),
         spread=spreads(everything, table, grouping),
         seeds=int(everything["seed"].nunique()),
+        even=everything.groupby(["partition", "fold"])["seed"].nunique().nunique() == 1,
         trained=how_trained(runs),
     )
 

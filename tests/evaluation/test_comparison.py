@@ -105,6 +105,13 @@ def test_each_seeds_threshold_is_averaged_as_log_odds() -> None:
     assert row["logit"] == pytest.approx(np.log(odds))
 
 
+def test_a_seed_that_lacks_a_fold_is_said() -> None:
+    seeds = [predictions(FILES, "m", seed=seed) for seed in range(2)]
+    assert contender("m", [run("m", pd.concat(seeds))]).even
+    seeds[1] = seeds[1][seeds[1]["fold"] != 3]
+    assert not contender("m", [run("m", pd.concat(seeds))]).even
+
+
 def test_a_single_seed_keeps_its_row_to_the_last_bit() -> None:
     table = complete_predictions(predictions(FILES, "m"))
     table.loc[0, ["p_normal", "threshold", "logit"]] = [0.3, 0.3, 5.0]  # of another calibration
