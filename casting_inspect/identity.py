@@ -101,9 +101,10 @@ def data_digest(config: DictConfig) -> str:
     root = Path(data["root"])
     manifest = Path(data["manifest"]) if data["manifest"] else None
     frame = find_manifest(root, manifest, data["aliases"]).astype(str)
-    for row in frame.index[frame["sha256"] == ""]:
-        path = root / frame.at[row, "path"]
-        frame.at[row, "sha256"] = sha256_of_file(path) if path.is_file() else "missing"
+    frame["sha256"] = [
+        digest or (sha256_of_file(root / path) if (root / path).is_file() else "missing")
+        for path, digest in zip(frame["path"], frame["sha256"], strict=True)
+    ]
     columns = sorted(frame.columns)
     return digest_of([columns, sorted(map(list, frame[columns].itertuples(index=False)))])
 

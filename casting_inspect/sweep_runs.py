@@ -92,7 +92,7 @@ def find(config: DictConfig, own: Mapping[str, str], folder: Path, *, beside: bo
 def refusal(folder: Path, config: DictConfig) -> UserError:
     """Return the error for a folder that holds another run than the one asked for."""
     try:
-        stored = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"))
+        stored: Any = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"))
     except (OmegaConfBaseException, YAMLError, OSError, UnicodeDecodeError):
         stored = None
     differs = first_difference(stored, config) if isinstance(stored, dict) else None

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import io
 import json
+import logging
 import os
 import warnings
 from collections.abc import Iterator
@@ -131,7 +132,7 @@ def _study(name: str, storage: str) -> optuna.Study | None:
         warnings.simplefilter("ignore")
         import optuna
 
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        optuna.logging.set_verbosity(logging.WARNING)
         try:
             return optuna.load_study(study_name=name, storage=storage)
         except KeyError:
