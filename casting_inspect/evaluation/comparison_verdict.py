@@ -35,7 +35,8 @@ def verdict(comparison: Comparison, runs: Sequence[Run]) -> dict[str, Any]:
         lines.append(f"No model is shown to differ from {comparison.reference}.")
     if more := len(shown) - len(claimed):
         lines.append(f"{more} differences would count with {ENOUGH_SEEDS} seeds; they do not yet.")
-    if looks := _leaks(comparison, "second_look"):
+    known_leak = any(leak.share > TOLERATED for leak in leaks)
+    if not known_leak and (looks := _leaks(comparison, "second_look")):
         lines.append(
             "A second method, which knows no groups, suspects a copy in training for "
             f"{percent(max(leak.share for leak in looks), 1)} of the test files."
@@ -46,7 +47,7 @@ def verdict(comparison: Comparison, runs: Sequence[Run]) -> dict[str, Any]:
         lines.append(f"Balanced accuracy by group: {known[0]:.3f}. Nothing to compare it with.")
     elif known:
         lines.append(f"Balanced accuracy by group: {min(known):.3f} to {max(known):.3f}.")
-    bad = bool(leaky) or any(leak.share > TOLERATED for leak in leaks)
+    bad = bool(leaky) or known_leak
     return {"kind": "bad" if bad else "good" if claimed else "warn", "lines": lines}
 
 
@@ -58,8 +59,8 @@ def _leak_lines(leaks: Sequence[Leak], leaky: Sequence[str]) -> list[str]:
     if leaks:
         share = percent(max(leak.share for leak in leaks), 1)
         return [
-            f"{share} of the test files have a copy of their photograph in training: these figures "
-            "say little about a new casting."
+            f"{share} of the test files have another file of their photograph or casting in "
+            "training: these figures say little about a new casting."
         ]
     if leaky:
         return [f"Split by {leaky[0]}: copies of test photographs can be in training."]
