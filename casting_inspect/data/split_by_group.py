@@ -55,7 +55,8 @@ class Parts:
 
     def used(self) -> pd.DataFrame:
         """Return the rows that are in a part."""
-        return self.table[self.part != ""]
+        rows: pd.DataFrame = self.table[self.part != ""]
+        return rows
 
 
 def split_by_group(table: pd.DataFrame, rule: SplitRule, columns: Sequence[str]) -> Parts:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,9 +90,8 @@ def assign(frame: pd.DataFrame, rule: SplitRule) -> Assignment:
         parts = split_as_delivered(table, rule)
     _check_training(table, parts, rule.split)
     conflicts = conflicts_of(table).drop(columns="unit")
-    return Assignment(
-        *(_in_place(values, table, frame) for values in (parts, why)), conflicts, folds, test_name
-    )
+    part, left_out = (_in_place(values, table, frame) for values in (parts, why))
+    return Assignment(part, left_out, conflicts, folds, test_name)
 
 
 def assign_inner(
@@ -120,7 +118,7 @@ def assign_inner(
     return _in_place(words, table, frame), folds
 
 
-def _in_place(values: Sequence[str], table: pd.DataFrame, frame: pd.DataFrame) -> pd.Series[str]:
+def _in_place(values: np.ndarray, table: pd.DataFrame, frame: pd.DataFrame) -> pd.Series[str]:
     """Return values of a canonical table's rows in the order and with the index of the frame."""
     in_place = np.empty(len(table), dtype=object)
     in_place[table["row"].to_numpy()] = values

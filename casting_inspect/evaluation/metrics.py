@@ -129,7 +129,7 @@ def _metrics(table: pd.DataFrame) -> dict[str, Any]:
     normal, confusion = truths(table), confusion_counts(table)
     thresholds = table["threshold"].unique()
     counts, by_group = _under_grouping(table, normal, "group")
-    figures = {
+    figures: dict[str, Any] = {
         "n": len(table),
         **counts,
         "threshold": float(thresholds[0]) if len(thresholds) == 1 else None,

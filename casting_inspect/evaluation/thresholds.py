@@ -107,8 +107,8 @@ def balanced_accuracies(
         np.cumsum(np.bincount(at[chosen], shares[chosen], len(edges)))[:-1]
         for chosen in (~normal, normal)
     ]
-    balanced: Floats = (rejected[0] + 1.0 - rejected[1]) / 2.0
-    return edges, balanced
+    balanced = (rejected[0] + 1.0 - rejected[1]) / 2.0
+    return edges, np.asarray(balanced, dtype=np.float64)
 
 
 RULES: Final[dict[str, Callable[[pd.DataFrame, Options], float]]] = {

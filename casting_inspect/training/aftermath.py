@@ -94,7 +94,7 @@ def write_evidence(
             cached = config.finetune.strategy in ON_FEATURES and config.finetune.cached
             write_tensorboard(writer, plain, table, metrics, protocol.best_epoch, cached)
     if show:
-        print_metrics(metrics, note="\n".join(remarks(metrics)))
+        print_metrics(metrics, note="\n".join(remarks(metrics, data)))
     return metrics
 
 
@@ -115,9 +115,10 @@ def split_facts(data: CastingDataModule) -> dict[str, Any]:
     }
 
 
-def remarks(metrics: Mapping[str, Any]) -> list[str]:
+def remarks(metrics: Mapping[str, Any], data: CastingDataModule) -> list[str]:
     """Return the lines that stand under the headline."""
-    lines = [grouping_note(metrics), conflict_note(metrics)]
+    wide = "group_wide" in data.frame and bool((data.frame["group_wide"] != "").any())
+    lines = [grouping_note(metrics) if wide else "", conflict_note(metrics)]
     for reason, files in metrics["left_out"].items():
         if reason != "both labels":
             lines.append(f"{files} files are in no part: {reason}.")
@@ -130,13 +131,13 @@ def remarks(metrics: Mapping[str, Any]) -> list[str]:
 
 
 def grouping_note(metrics: Mapping[str, Any]) -> str:
-    """Return what the headline is under where sure and possible links differ, else nothing."""
+    """Return what the headline is under, of a split whose sure and possible links are known."""
     for split in ("test", "val", "train"):
         if split not in metrics:
             continue
         figures = metrics[split]
         if "by_group_wide" not in figures:
-            return ""
+            return "Groups by sure links and by possible ones too are the same here."
         value, wide = (
             by["balanced_accuracy_by_group"]["value"] for by in (figures, figures["by_group_wide"])
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from typing import Any
 
@@ -105,7 +106,7 @@ def _run_one(run: Run, number: int, command: list[str]) -> None:
     if run.resume and read_record(folder.record).get("status") == "finished":
         run.console.print(f"finished already: {folder.root}")
         return
-    config = OmegaConf.merge(run.config)
+    config = copy.deepcopy(run.config)
     OmegaConf.update(config, "data.fold", number)
     words = [word for word in command if not word.startswith(("data.fold=", "hydra.run.dir="))]
     with held(folder, resume=run.resume):

@@ -267,6 +267,8 @@ def _describe(data: CastingDataModule) -> str:
     parts = []
     for split in ("train", "val", "test"):
         rows = data.rows(split)
+        if not len(rows):
+            continue
         normal = int(data.labels[rows].sum())
         nested = (
             f", {data.inner_folds} inner folds" if split == "train" and data.inner_folds else ""

@@ -87,7 +87,7 @@ class NetworkFitter:
         self.record = record
         self.console = console
         window = list(data.window) if data.window else None
-        self.provenance = {"config": dict(plain), "window": window}
+        self.provenance: dict[str, Any] = {"config": dict(plain), "window": window}
         self._loaders: Loaders | None = None
 
     @property
