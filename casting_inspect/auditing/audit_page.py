@@ -82,7 +82,7 @@ def _finding(finding: Finding, room: Darkroom) -> dict[str, Any]:
         "severity": finding.severity if finding.count else "",
         "count": f"{finding.count:,}",
         "unit": finding.unit,
-        "share": share_words(finding.share) if finding.share is not None else "",
+        "share": _short_share(finding.share),
         "sentence": finding.sentence,
         "advice": finding.advice,
         "pairs": bool(sheets) and max(len(each.pictures) for each in sheets) <= 2,
@@ -93,6 +93,12 @@ def _finding(finding: Finding, room: Darkroom) -> dict[str, Any]:
         "hidden_reasons": max(0, len(reasons) - _LISTED),
         "shown": bool(sheets or alone or reasons or (finding.key == "shortcuts" and finding.count)),
     }
+
+
+def _short_share(share: float | None) -> str:
+    if share is None:
+        return ""
+    return share_words(share).replace("more than", ">").replace("less than", "<")
 
 
 def _of_set(finding: Finding, at: int, room: Darkroom) -> Sheet:

@@ -62,8 +62,8 @@ def straddling(frame: pd.DataFrame) -> Finding:
         share=share,
         sentence=(
             f"{counted(len(files), f'{name} file')} of {len(copies):,} ({share_words(share)}) have "
-            f"a copy of their own photograph in training: {counted(concerned, 'group')} lie on both "
-            "sides."
+            f"a copy of their own photograph in training: {counted(concerned, 'group')} lie on "
+            "both sides."
             if files
             else f"No {name} file of {len(copies):,} has a copy of its photograph in training."
         ),

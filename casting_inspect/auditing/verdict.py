@@ -40,8 +40,8 @@ def verdict(findings: dict[str, Finding], files: int) -> Verdict:
     second = findings["second_opinion"]
     if second.share is not None and second.share > TOLERATED:
         reasons.append(
-            f"Even after a split by these groups a second method suspects copies for "
-            f"{share_words(second.share)} of the test files: look at its pairs before relying on it."
+            "Even after a split by these groups a second method suspects copies for "
+            f"{share_words(second.share)} of the test files: look at its pairs first."
         )
         level = "warn" if level == "good" else level
     for key in ("conflicts", "shortcuts", "identical_bytes", "undecodable", "given_groups"):

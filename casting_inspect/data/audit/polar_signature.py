@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from casting_inspect.data.decode import DecodeError, decode
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Raised whenever a picture would get another signature."""
 RADII: Final = 24
 FREQUENCIES: Final = 60
-_SLOWEST: Final = 4  # below: light from one side, and what is left of a stretch
+SLOWEST: Final = 4
+"""First frequency kept, in waves a turn; below: light from one side, what is left of a stretch."""
+_EVEN_FROM: Final = 20  # waves a turn from which all count the same
 _ANGLES: Final = 256
 _SIDE: Final = 128
 _COARSE: Final = 64  # side for finding centre and stretch
@@ -58,23 +60,43 @@ def polar_signature(grey: Grey) -> Signature:
     radius = np.linspace(0.3, 1.35, RADII)
     circle = np.stack([np.outer(radius, np.cos(angle)), np.outer(radius, np.sin(angle))], axis=-1)
     place = (circle @ frame.T + centre).astype(np.float32)
+    smooth = cv2.GaussianBlur(grey, (0, 0), 0.8)
     rings = cv2.remap(
-        grey, place[..., 0], place[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        smooth, place[..., 0], place[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
     low = float(np.quantile(grey, 0.01))
-    span = max(float(np.quantile(grey, 0.99)) - low, 1e-6)
-    return _equalised(np.log(np.clip((rings - low) / span, 0, 1.5) + 0.04))
+    span = float(np.quantile(grey, 0.99)) - low
+    if span <= 1e-3 * max(1.0, abs(low)):
+        return np.zeros((RADII, FREQUENCIES), dtype=np.complex64)
+    light = np.log(np.clip((rings - low) / span, 0, 1.5) + 0.15)
+    edge = np.abs(np.gradient(light.mean(axis=1), radius))
+    pixels = radius * float(np.sqrt(np.linalg.det(frame)))
+    return _equalised(light, edge[:, None], pixels[:, None])
 
 
-def _equalised(rings: NDArray[Any]) -> Signature:
-    """Return coefficients of rings of equal contrast, clipped: one spot decides nothing."""
-    waves = np.fft.rfft(rings, axis=1)
-    waves[:, :_SLOWEST] = 0
-    waves[:, _SLOWEST + FREQUENCIES :] = 0
+def _equalised(
+    light: NDArray[Any], edge: NDArray[np.float64], pixels: NDArray[np.float64]
+) -> Signature:
+    """Return the coefficients of rings with equal contrast.
+
+    Slow waves are held back, so that light and design do not drown what is one casting's own, and
+    waves finer than the pixels of a ring. A ring on an edge counts less: what it shows is how far
+    the centre is off. Each ring is clipped: one spot decides nothing.
+
+    Args:
+        light: Logarithm of the light, (RADII, _ANGLES).
+        edge: How steeply it changes from ring to ring, (RADII, 1).
+        pixels: Radius of each ring, (RADII, 1).
+    """
+    waves = np.fft.rfft(light, axis=1)
+    number = np.arange(waves.shape[1])
+    waves *= np.minimum(number / _EVEN_FROM, 1) * np.exp(-0.5 * (number / pixels) ** 2)
+    waves[:, :SLOWEST] = 0
+    waves[:, SLOWEST + FREQUENCIES :] = 0
     fine = np.fft.irfft(waves, n=_ANGLES, axis=1)
     contrast = np.sqrt(np.mean(fine**2, axis=1, keepdims=True))
-    fine = np.clip(fine, -3 * contrast, 3 * contrast) / (contrast + 0.03)
-    kept = np.fft.rfft(fine, axis=1)[:, _SLOWEST : _SLOWEST + FREQUENCIES]
+    fine = np.clip(fine, -3 * contrast, 3 * contrast) / (contrast + 0.03 + 0.1 * edge)
+    kept = np.fft.rfft(fine, axis=1)[:, SLOWEST : SLOWEST + FREQUENCIES]
     norm = float(np.linalg.norm(kept))
     return np.asarray(kept / norm if norm > 1e-3 else 0 * kept, dtype=np.complex64)
 

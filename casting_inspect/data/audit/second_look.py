@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from casting_inspect.data.audit.polar_signature import (
     FREQUENCIES,
     RADII,
+    SLOWEST,
     VERSION,
     Signature,
     signature_of,
@@ -27,12 +28,12 @@ from casting_inspect.files import cache_root, sha256_of_file
 
 COMPARED: Final = 20
 """Training pictures that a test picture is compared with: those with the most alike spectra."""
-LEAST_SCORE: Final = 0.6
+LEAST_SCORE: Final = 0.7
 """No lower score is called a copy, whatever pictures that are no copies score."""
 _MOST: Final = 0.85  # nor is a higher one asked for
 _SPREADS: Final = 6.5
-_NULL_PAIRS: Final = 20_000
-_TURNS: Final = 128
+_NULL_PAIRS: Final = 4_000
+_TURNS: Final = 256
 _PART: Final = 512
 _SHARD: Final = 2_000
 
@@ -84,7 +85,7 @@ def compared(train: NDArray[np.complex64], test: NDArray[np.complex64]) -> Secon
     """Return `suspected_copies` of signatures.
 
     The threshold lies 6.5 robust standard deviations above the median score of pairs drawn at
-    random, kept between 0.6 and 0.85: pairs of one design, such as the castings of one part, score
+    random, kept between 0.7 and 0.85: pairs of one design, such as the castings of one part, score
     higher than unlike pictures do, and a copy must stand out from them.
 
     Args:
@@ -113,8 +114,8 @@ def pair_scores(first: NDArray[np.complex64], second: NDArray[np.complex64]) -> 
         part = slice(start, start + _PART * COMPARED)
         straight = np.sum(first[part] * np.conj(second[part]), axis=1)
         mirrored = np.sum(first[part] * second[part], axis=1)
-        waves = np.concatenate([straight, mirrored])
-        over_turns = np.fft.ifft(waves, n=2 * _TURNS, axis=1).real * (2 * _TURNS)
+        waves = np.pad(np.concatenate([straight, mirrored]), ((0, 0), (SLOWEST, 0)))
+        over_turns = np.fft.ifft(waves, n=_TURNS, axis=1).real * _TURNS
         scores[part] = over_turns.max(axis=1).reshape(2, -1).max(axis=0)
     return scores
 
@@ -150,8 +151,11 @@ def _threshold(train: NDArray[np.complex64], test: NDArray[np.complex64]) -> flo
     """Return the score from which a copy is suspected (see `compared`)."""
     if len(train) < 2 or len(test) < 2:
         return _MOST
-    generator = np.random.default_rng(0)
-    pairs = generator.integers(0, [[len(train)], [len(test)]], (2, _NULL_PAIRS))
+    if len(train) * len(test) <= _NULL_PAIRS:
+        pairs = np.indices((len(train), len(test))).reshape(2, -1)
+    else:
+        generator = np.random.default_rng(0)
+        pairs = generator.integers(0, [[len(train)], [len(test)]], (2, _NULL_PAIRS))
     scores = pair_scores(train[pairs[0]], test[pairs[1]])
     median = float(np.median(scores))
     spread = float(np.median(np.abs(scores - median))) * 1.4826
