@@ -118,6 +118,10 @@ DETERMINISTIC = rule("true, false or warn", lambda v: isinstance(v, bool) or v =
 CHANNELS_LAST = rule("true, false or auto", lambda v: isinstance(v, bool) or v == "auto")
 CROP = rule("even, from 8 to 128", lambda value: 8 <= value <= 128 and value % 2 == 0)
 FLOOR_SIDE = rule("32: a floor's picture has no other size", lambda value: value == 32)
+TRAIN_SIZE = rule(
+    "a share above 0 up to 1.0, or a whole number of normal groups",
+    lambda value: _is_number(value) and (value >= 1 if type(value) is int else 0 < value <= 1),
+)
 PENALTIES = rule(
     "a list of numbers above 0, such as [1.0,0.1]",
     lambda value: len(value) > 0 and all(_is_number(each) and each > 0 for each in value),

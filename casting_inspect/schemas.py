@@ -23,6 +23,7 @@ from casting_inspect.ranges import (
     NAME,
     PENALTIES,
     RUNS,
+    TRAIN_SIZE,
     WINDOW,
     WORKERS,
     above_zero,
@@ -66,6 +67,8 @@ class DataSchema:
     lot_column: str = field(default=MISSING, metadata=text())
     time_column: str = field(default=MISSING, metadata=text())
     test_from: str | None = field(default=MISSING, metadata=text())
+    train_size: Any = field(default=MISSING, metadata=TRAIN_SIZE)
+    copies: int | None = field(default=MISSING, metadata=at_least(1))
     val_fraction: float = field(default=MISSING, metadata=between(0, 1, below=True))
     test_fraction: float = field(default=MISSING, metadata=between(0, 1, above=True, below=True))
     fit: str = field(default=MISSING, metadata=one_of("pad", "stretch"))

@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from casting_inspect.data.folds import classes_of
 from casting_inspect.data.split_rule import SplitRule, held_out
+from casting_inspect.data.thinning import held_back
 from casting_inspect.errors import UserError
 from casting_inspect.labels import CLASS_NAMES
 
@@ -26,7 +28,7 @@ def split_at_random(table: pd.DataFrame, rule: SplitRule) -> NDArray[np.object_]
                 f"data.split=file needs at least 2 pictures of each class: {len(rows)} {name}"
             )
         parts[generator.permutation(rows)[: held_out(len(rows), rule.test_fraction)]] = "test"
-    return _carve_validation(table, parts, rule)
+    return _carve_validation(table, _thinned(table, parts, rule), rule)
 
 
 def split_as_delivered(table: pd.DataFrame, rule: SplitRule) -> NDArray[np.object_]:
@@ -51,6 +53,18 @@ def split_as_delivered(table: pd.DataFrame, rule: SplitRule) -> NDArray[np.objec
             " 'split'; take data.split=group or data.split=file"
         )
     return parts
+
+
+def _thinned(
+    table: pd.DataFrame, parts: NDArray[np.object_], rule: SplitRule
+) -> NDArray[np.object_]:
+    """Return the parts without the training files that ``train_size`` holds back."""
+    if not rule.thins:
+        return parts
+    # each file counts by itself, whatever it shows
+    alone = table.assign(unit=np.arange(len(table)))
+    out = held_back(alone, parts, classes_of(alone[parts == "train"]), rule)
+    return np.where(out, "", parts)
 
 
 def _carve_validation(

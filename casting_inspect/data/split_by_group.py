@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from casting_inspect.data.folds import class_counts, classes_of, conflicts_of, counted, deal
 from casting_inspect.data.split_rule import SplitRule, held_out
+from casting_inspect.data.thinning import HELD_BACK, held_back
 from casting_inspect.errors import UserError, suggestion
 from casting_inspect.labels import CLASS_NAMES
 
@@ -79,6 +80,9 @@ def split_by_group(table: pd.DataFrame, rule: SplitRule, columns: Sequence[str])
     parts = Parts(table, columns)
     _handle_conflicts(parts, rule)
     _TEST_PARTS[rule.split](parts, rule)
+    if rule.thins:
+        classes = classes_of(table[parts.part == "train"])
+        parts.leave_out(held_back(table, parts.part, classes, rule), HELD_BACK)
     if not rule.nested and rule.fold is not None:
         _draw_validation(parts, rule)
     return parts

@@ -46,6 +46,11 @@ class SplitRule:
         lot_column: Column of the lot, day, camera or capture.
         time_column: Column of the date.
         test_from: The first date of the test part.
+        train_size: How much of the training part is trained on, for learning curves: a share above
+            0 of its groups (``file``: of its files), 1.0 for all, or a whole number of normal
+            groups, defective ones in proportion. Not for ``vendor`` and ``manifest``.
+        copies: Files of a group and class that train at most; None: all. Where parts share no
+            group.
     """
 
     split: str = "group"
@@ -59,6 +64,8 @@ class SplitRule:
     lot_column: str = "lot"
     time_column: str = "time"
     test_from: str | None = None
+    train_size: float | int = 1.0
+    copies: int | None = None
 
     def __post_init__(self) -> None:
         """Raise UserError for a value out of range."""
@@ -69,6 +76,19 @@ class SplitRule:
         self._require("inner_folds", self.inner_folds >= 1, "1 or more")
         self._require("val_fraction", 0 <= self.val_fraction < 1, "at least 0 and below 1")
         self._require("test_fraction", 0 < self.test_fraction < 1, "above 0 and below 1")
+        whole = isinstance(self.train_size, int)
+        fits = self.train_size >= 1 if whole else 0 < self.train_size <= 1
+        self._require("train_size", fits, "a share above 0 up to 1.0, or a whole number of groups")
+        self._require("copies", self.copies is None or self.copies >= 1, "1 or more")
+        if self.split in ("vendor", "manifest") and self.thins:
+            raise UserError(
+                f"data.split={self.split} is as delivered: data.train_size=1.0 and data.copies=null"
+            )
+        if self.split == "file" and (whole or self.copies is not None):
+            raise UserError(
+                "data.split=file knows no groups: data.train_size is a share there, such as 0.6, "
+                "and data.copies=null"
+            )
         last = self.folds - 1
         # how many lots there are is known from the table alone
         if self.fold is not None and (
@@ -81,6 +101,13 @@ class SplitRule:
     def _require(self, key: str, holds: bool, words: str) -> None:
         if not holds:
             raise UserError(f"data.{key}={getattr(self, key)}: must be {words}")
+
+    @property
+    def thins(self) -> bool:
+        """Whether a part of what could train is held back; what ships learns from everything."""
+        if self.fold is None:
+            return False
+        return isinstance(self.train_size, int) or self.train_size < 1 or self.copies is not None
 
     @property
     def nested(self) -> bool:

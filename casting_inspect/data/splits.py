@@ -12,6 +12,7 @@ from casting_inspect.data.folds import conflicts_of, inner_folds_of, units_of
 from casting_inspect.data.split_by_file import split_as_delivered, split_at_random
 from casting_inspect.data.split_by_group import split_by_group
 from casting_inspect.data.split_rule import BY_GROUP, ON_CONFLICT, SPLITS, SplitRule
+from casting_inspect.data.thinning import HELD_BACK
 from casting_inspect.errors import UserError
 from casting_inspect.labels import CLASS_NAMES
 
@@ -34,7 +35,7 @@ class Assignment:
     Attributes:
         part: ``train``, ``val``, ``test`` or empty, with the index of the table.
         left_out: Why a row is in no part: ``both labels``, ``in training and test``, ``no lot``,
-            ``no date``; empty for other rows.
+            ``no date``, ``held back ...``; empty for other rows.
         conflicts: Groups with both labels, ``name``, ``normal``, ``defective`` files, the largest
             first; none where groups are not known.
         folds: How many test parts the rule has.
@@ -86,6 +87,7 @@ def assign(frame: pd.DataFrame, rule: SplitRule) -> Assignment:
         parts, why, folds, test_name = made.part, made.why, made.folds, made.test_name
     elif rule.split == "file":
         parts = split_at_random(table, rule)
+        why[parts == ""] = HELD_BACK
     else:
         parts = split_as_delivered(table, rule)
     _check_training(table, parts, rule.split)

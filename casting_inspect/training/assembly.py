@@ -51,6 +51,8 @@ def build_data(config: DictConfig) -> CastingDataModule:
         partition=data.partition,
         val_fraction=data.val_fraction,
         test_fraction=data.test_fraction,
+        train_size=data.train_size,
+        copies=data.copies,
         inner_folds=data.inner_folds,
         on_conflict=data.on_conflict,
         lot_column=data.lot_column,
