@@ -98,7 +98,7 @@ def how_trained(runs: Sequence[Run]) -> str:
     if runs[0].model.startswith(FLOOR):
         return "floor"
     taken = {run.record.get("paths_taken", {}).get("finetune") for run in runs}
-    if taken == {"frozen"}:
+    if taken <= {"frozen", "probe"}:
         return "frozen"
     return "unknown" if taken == {None} else "end to end"
 
