@@ -1,11 +1,12 @@
 """Score every candidate, choose inside each training part, and write the study's tables.
 
-    python experiments/by_photograph/nested.py RUNS
+    python experiments/choosing.py STUDY RUNS
 
-RUNS is the folder that experiments/sweep.py filled: RUNS/CANDIDATE/*/predictions.csv. Written:
-results/tried.csv (a row a candidate, threshold rule and partition), results/chosen.csv (what each
-training part chose), results/summary.csv and table.md (means over partitions). Choices see rows of
-split `val`, inner out-of-fold predictions, and nothing else.
+RUNS is the folder that experiments/sweep.py filled: RUNS/CANDIDATE/*/predictions.csv. Written into
+STUDY/results: tried.csv (a row a candidate, threshold rule and partition), chosen.csv (what each
+training part chose), summary.csv and table.md (means over partitions). Choices see rows of split
+`val`, inner out-of-fold predictions, and nothing else. Where candidates.yaml says `per_fold: true`,
+each test part has rows of its own.
 """
 
 from __future__ import annotations
@@ -31,18 +32,16 @@ from casting_inspect.evaluation.thresholds import (
 from casting_inspect.files import replace_text
 
 HERE = Path(__file__).parent
-RESULTS = HERE / "results"
 AVERAGE = "average_of_probes"
 NESTED = "nested_choice"
 RULES = ("fixed", "youden")
 
 
-def candidates() -> dict[str, bool]:
+def candidates(study: dict[str, Any]) -> dict[str, bool]:
     """Return every candidate's name, and whether the nested choice is among it."""
-    groups = yaml.safe_load((HERE / "candidates.yaml").read_text("utf-8"))["groups"]
     return {
         name: bool(group.get("chosen_among"))
-        for group in groups.values()
+        for group in study["groups"].values()
         for name in group["candidates"]
     }
 
@@ -152,14 +151,17 @@ def write_csv(rows: Iterable[dict[str, Any]], path: Path) -> pd.DataFrame:
 
 
 def main() -> None:
-    runs = Path(sys.argv[1])
+    folder, runs = HERE / sys.argv[1], Path(sys.argv[2])
+    results = folder / "results"
+    study = yaml.safe_load((folder / "candidates.yaml").read_text("utf-8"))
+    per_fold = bool(study.get("per_fold"))
     tried: list[dict[str, Any]] = []
     chosen: list[dict[str, Any]] = []
     by_partition: dict[int, dict[str, pd.DataFrame]] = {}
-    among = [name for name, chosen_among in candidates().items() if chosen_among]
-    for name in candidates():
-        for partition, (folder, record) in finished(runs, name).items():
-            table = read_predictions(folder / "predictions.csv")
+    among = [name for name, chosen_among in candidates(study).items() if chosen_among]
+    for name in candidates(study):
+        for partition, (run, record) in finished(runs, name).items():
+            table = read_predictions(run / "predictions.csv")
             if name in among:
                 by_partition.setdefault(partition, {})[name] = table
             facts = {
@@ -168,47 +170,57 @@ def main() -> None:
                 "weights": record["digests"]["weights"][:12],
                 "seed": record["seeds"]["seed"],
             }
-            tried += scored(name, partition, table, facts)
+            tried += scored(name, partition, table, facts, per_fold)
     for partition, tables in sorted(by_partition.items()):
         if set(tables) != set(among):
-            print(
-                f"partition {partition}: {sorted(set(among) - set(tables))} not finished; no choice"
-            )
+            missing = sorted(set(among) - set(tables))
+            print(f"partition {partition}: {missing} not finished; no choice")
             continue
         tables[AVERAGE] = averaged(list(tables.values()))
-        tried += scored(AVERAGE, partition, tables[AVERAGE], {})
+        tried += scored(AVERAGE, partition, tables[AVERAGE], {}, per_fold)
         rows, choices = nested(tables, partition)
         chosen += choices
-        tried.append(
-            {"candidate": NESTED, "rule": "chosen", "partition": partition, **figures(rows)}
-        )
-    table = write_csv(tried, RESULTS / "tried.csv")
+        name = {"candidate": NESTED, "rule": "chosen", "partition": partition}
+        tried += [
+            {**name, "test_part": part, **figures(some)} for part, some in parts(rows, per_fold)
+        ]
+    table = write_csv(tried, results / "tried.csv")
     if chosen:
-        write_csv(chosen, RESULTS / "chosen.csv")
-    summarise(table)
+        write_csv(chosen, results / "chosen.csv")
+    summarise(table, results)
+
+
+def parts(rows: pd.DataFrame, per_fold: bool) -> list[tuple[str, pd.DataFrame]]:
+    """Return the test rows as a whole, or those of each fold, with what the part is called."""
+    if not per_fold:
+        return [("all folds", rows)]
+    return [(f"fold {fold}", some) for fold, some in rows.groupby("fold")]
 
 
 def scored(
-    name: str, partition: int, table: pd.DataFrame, facts: dict[str, Any]
+    name: str, partition: int, table: pd.DataFrame, facts: dict[str, Any], per_fold: bool
 ) -> list[dict[str, Any]]:
-    """Return a row for each threshold rule."""
-    losses = [
-        group_log_loss(of_fold(table, "val", fold)) for fold in sorted(table["fold"].unique())
-    ]
-    return [
-        {
-            **{"candidate": name, "rule": rule, "partition": partition},
-            **figures(decided(table, rule)),
-            "inner_log_loss": float(np.mean(losses)),
-            **facts,
-        }
-        for rule in RULES
-    ]
+    """Return a row for each threshold rule and test part."""
+    folds = sorted(table["fold"].unique())
+    losses = {fold: group_log_loss(of_fold(table, "val", fold)) for fold in folds}
+    rows = []
+    for rule in RULES:
+        for part, some in parts(decided(table, rule), per_fold):
+            inner = [losses[fold] for fold in some["fold"].unique()]
+            rows.append(
+                {
+                    **{"candidate": name, "rule": rule, "partition": partition, "test_part": part},
+                    **figures(some),
+                    "inner_log_loss": float(np.mean(inner)),
+                    **facts,
+                }
+            )
+    return rows
 
 
-def summarise(tried: pd.DataFrame) -> None:
-    """Write means, deviations and ranges over partitions, the best first, and the same to read."""
-    groups = tried.groupby(["candidate", "rule"], sort=False)
+def summarise(tried: pd.DataFrame, results: Path) -> None:
+    """Write means, deviations and ranges over partitions, and the same to read."""
+    groups = tried.groupby(["test_part", "candidate", "rule"], sort=False)
     table = groups.agg(
         partitions=("partition", "nunique"),
         mean=("balanced_accuracy", "mean"),
@@ -220,22 +232,22 @@ def summarise(tried: pd.DataFrame) -> None:
         overkill_rate=("overkill_rate", "mean"),
         by_file=("balanced_accuracy_by_file", "mean"),
     ).reset_index()
-    write_csv(table.to_dict("records"), RESULTS / "summary.csv")
+    write_csv(table.to_dict("records"), results / "summary.csv")
     lines = [
-        "| candidate | threshold | partitions | balanced accuracy by group | range |"
+        "| test part | candidate | threshold | partitions | balanced accuracy by group | range |"
         " AUC over groups | escape | overkill | balanced accuracy by file |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in table.itertuples():
         spread = "" if np.isnan(row.sd) else f" +- {row.sd:.3f}"
         bold = "**" if row.candidate == NESTED else ""
         lines.append(
-            f"| {bold}{row.candidate}{bold} | {row.rule} | {row.partitions} | "
+            f"| {row.test_part} | {bold}{row.candidate}{bold} | {row.rule} | {row.partitions} | "
             f"{bold}{row.mean:.3f}{spread}{bold} | {row.lowest:.3f} to {row.highest:.3f} | "
             f"{row.auroc:.3f} | {row.escape_rate:.3f} | {row.overkill_rate:.3f} | "
             f"{row.by_file:.3f} |"
         )
-    replace_text(RESULTS / "table.md", "\n".join(lines) + "\n")
+    replace_text(results / "table.md", "\n".join(lines) + "\n")
     print("\n".join(lines))
 
 
