@@ -2,8 +2,8 @@
 
     python experiments/by_capture/capture.py MANIFEST OUT
 
-`small`: a photograph with a file of 300 px; `large`: one that exists at 512 px only. A photograph is
-a group of `group_wide`, those that a split keeps whole.
+`small`: a photograph with a file of 300 px; `large`: one that exists at 512 px only. A photograph
+is a group of `group_wide`, those that a split keeps whole.
 """
 
 from __future__ import annotations
