@@ -51,7 +51,8 @@ def sizes_figure(frame: pd.DataFrame) -> Figure:
 
 def grey_figure(frame: pd.DataFrame, mean_grey: NDArray[np.float32]) -> Figure:
     """Draw the mean grey value of files by class: what light alone tells."""
-    edges = np.linspace(float(mean_grey.min()) - 0.5, float(mean_grey.max()) + 0.5, 41)
+    low, high = float(mean_grey.min()) - 0.5, float(mean_grey.max()) + 0.5
+    edges = np.linspace(low, high, 41).tolist()
     with style():
         figure = blank(8.4, 2.9)
         panel = figure.subplots()

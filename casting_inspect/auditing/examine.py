@@ -130,7 +130,7 @@ def with_given_groups(frame: pd.DataFrame, group_from: str | None) -> pd.DataFra
         if pattern.groups != 1:
             raise UserError(
                 f"group_from={group_from}: needs one bracket around what names the group, as in "
-                r"path:part_(\d+)"
+                "path:part_([0-9]+)"
             )
         found = [pattern.search(path) for path in frame["path"]]
         names = [match.group(1) or "" if match else "" for match in found]
@@ -140,7 +140,7 @@ def with_given_groups(frame: pd.DataFrame, group_from: str | None) -> pd.DataFra
         raise UserError(
             f"group_from={group_from}: the manifest has no such column."
             f"{suggestion(group_from, frame.columns)} A pattern is written as "
-            r"path:part_(\d+)"
+            "path:part_([0-9]+)"
         )
     if not any(names):
         raise UserError(f"group_from={group_from}: names a group for no file")

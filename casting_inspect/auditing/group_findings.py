@@ -126,43 +126,48 @@ def random_split(frame: pd.DataFrame) -> Finding:
 
 
 def conflicts(frame: pd.DataFrame) -> Finding:
-    """Return the groups that carry both labels; the first of ``sets`` is the largest group."""
+    """Return the groups that carry both labels; ``details`` and ``sets`` have the same order."""
     both = frame[frame.groupby("group_wide")["label"].transform("nunique") > 1]
-    sets, facts = [], []
-    for name, rows in both.groupby("group_wide"):
-        normal = int((rows["label"] == "normal").sum())
-        sets.append((-len(rows), str(name), rows["path"].to_list()))
-        fact = {"group_wide": name, "normal": normal, "defective": len(rows) - normal}
-        facts.append((-len(rows), str(name), {**fact, "sure": _surely_both(rows)}))
-    sure = sum(fact["sure"] for *_, fact in facts)
+    parts = [rows for _, rows in both.groupby("group_wide")]
+    parts.sort(key=lambda rows: (-len(rows), str(rows["group_wide"].iloc[0])))
+    sure = [_surely_both(rows) for rows in parts]
     sentence = "No photograph carries both labels."
-    if sets:
-        sentence = (
-            f"{counted(len(sets), 'group')} with {counted(len(both), 'file')} carry both labels"
-            + (
-                f" ({counted(sure, 'of them by sure links', 'of them by sure links')}, "
-                "the others by possible ones)."
-                if sure < len(sets)
-                else "."
-            )
+    if parts:
+        links = (
+            f" ({sum(sure):,} of them by sure links, the others by possible ones)"
+            if not all(sure)
+            else ""
         )
+        sentence = (
+            f"{counted(len(parts), 'group')} with {counted(len(both), 'file')} "
+            f"{'carries' if len(parts) == 1 else 'carry'} both labels{links}."
+        )
+    facts = [
+        {
+            "group_wide": rows["group_wide"].iloc[0],
+            "normal": int((rows["label"] == "normal").sum()),
+            "defective": int((rows["label"] == "defective").sum()),
+            "sure": surely,
+        }
+        for rows, surely in zip(parts, sure, strict=True)
+    ]
     return Finding(
         key="conflicts",
-        severity=CONFLICT if sets else NOTE,
+        severity=CONFLICT if parts else NOTE,
         title="Both labels on one photograph",
-        count=len(sets),
+        count=len(parts),
         unit="groups",
         share=len(both) / len(frame),
         sentence=sentence,
         advice=(
             "One of the labels is wrong. Look at the pictures and correct the manifest; until then "
             "training leaves these groups out (data.on_conflict=drop)."
-            if sets
+            if parts
             else ""
         ),
         files=both["path"].to_list(),
-        sets=[paths for *_, paths in sorted(sets)],
-        details={"groups": [fact for *_, fact in sorted(facts, key=lambda each: each[:2])]},
+        sets=[rows["path"].to_list() for rows in parts],
+        details={"groups": facts},
     )
 
 

@@ -126,11 +126,13 @@ def _share(
     with_files: bool = False,
 ) -> dict[str, Any]:
     """Return how many test files are suspected over some (train, test) parts, perhaps which."""
-    found, known, of, thresholds = [], 0, 0, []
+    found: list[tuple[float, int, int]] = []
+    known, of, thresholds = 0, 0, []
     for train, test in parts:
         look = second_look.compared(signatures[train], signatures[test])
         at = np.flatnonzero(look.suspected)
-        found += zip(look.score[at].tolist(), test[at], train[look.best[at]], strict=True)
+        alike = train[look.best[at]]
+        found += zip(look.score[at].tolist(), test[at].tolist(), alike.tolist(), strict=True)
         known += int(np.isin(units[test], units[train]).sum())
         of += len(test)
         thresholds.append(look.threshold)

@@ -38,7 +38,7 @@ def shortcut_figures(frame: pd.DataFrame, seen: Seen, cache: Path | None) -> dic
     columns = ["path", "label", "sha256", "group", "group_wide"]
     question = ["shortcuts", 1, sorted(map(tuple, frame[columns].to_numpy().tolist()))]
     assert set(PROBES) <= set(SEEN)
-    return kept_json(question, lambda: probe_figures(frame, seen), cache)
+    return dict(kept_json(question, lambda: probe_figures(frame, seen), cache))
 
 
 def shortcuts(figures: dict[str, Any]) -> Finding:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,22 +11,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-
-
-@dataclass(frozen=True)
-class StandIn:
-    """What the search for groups answers."""
-
-    group: Any
-    group_wide: Any
-    links: pd.DataFrame
-    embedding: Any
-    facts: dict[str, Any]
-
-
-def truth_of(path: Path) -> str:
-    """Return the photograph of a test file: what stands before the last underscore."""
-    return path.stem.rpartition("_")[0]
+from planted import StandIn, texture, truth_of, write
 
 
 @pytest.fixture
@@ -50,22 +34,6 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> list[list[Path]]:
     fake.find_groups, fake.Grouping, fake.VERSION = find_groups, StandIn, 1
     monkeypatch.setitem(sys.modules, "casting_inspect.data.grouping", fake)
     return calls
-
-
-def texture(seed: int, side: int = 72, level: float = 128.0) -> np.ndarray:
-    """Return one made-up photograph, uint8 (side, side): blobs that no other seed has."""
-    noise = np.random.default_rng(seed).normal(size=(side, side)).astype(np.float32)
-    smooth = cv2.GaussianBlur(noise, (0, 0), 2.2)
-    grey = level + 28.0 * smooth / smooth.std()
-    return np.clip(grey, 0, 255).astype(np.uint8)
-
-
-def write(root: Path, name: str, picture: np.ndarray) -> str:
-    """Write a picture and return its path in the manifest."""
-    path = root / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), picture)
-    return name
 
 
 @pytest.fixture

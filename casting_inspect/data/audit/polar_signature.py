@@ -123,7 +123,8 @@ def _frame_of(grey: Grey) -> tuple[NDArray[np.float64], _Matrix]:
 
     A few rounds: where the centre is and how wide the window is depend on each other.
     """
-    gx, gy = _gradients(cv2.resize(grey, (_COARSE, _COARSE), interpolation=cv2.INTER_AREA))
+    small = cv2.resize(grey, (_COARSE, _COARSE), interpolation=cv2.INTER_AREA)
+    gx, gy = _gradients(np.asarray(small, dtype=np.float32))
     y, x = np.mgrid[:_COARSE, :_COARSE].astype(np.float64)
     middle = (_COARSE - 1) / 2
     centre, shape = np.array([middle, middle]), np.eye(2)

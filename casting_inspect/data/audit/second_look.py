@@ -144,7 +144,7 @@ def _spectra(signatures: NDArray[np.complex64]) -> NDArray[np.float32]:
 
 def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.maximum(norms, np.float32(1e-9))
+    return np.asarray(rows / np.maximum(norms, np.float32(1e-9)), dtype=np.float32)
 
 
 def _threshold(train: NDArray[np.complex64], test: NDArray[np.complex64]) -> float:

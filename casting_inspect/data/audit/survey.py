@@ -72,7 +72,7 @@ def _look(path: Path) -> _Seen:
     except DecodeError as error:
         return _Seen(0, 0, "", "", 0, "", str(error))
     digest = hashlib.sha256(f"{pixels.shape}{pixels.dtype}".encode())
-    digest.update(pixels)
+    digest.update(pixels.tobytes())
     height, width = pixels.shape[:2]
     return _Seen(
         width, height, header.format, header.mode, header.bits, digest.hexdigest()[:32], ""
