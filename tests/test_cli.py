@@ -60,6 +60,7 @@ def run(
         ("casting_inspect", 0, "  train     fit a network"),
         ("casting_inspect --version", 0, casting_inspect.__version__),
         ("casting_inspect.prepare --help", 0, "recipe=folder"),
+        ("casting_inspect.audit --help", 0, "fail_on=[leak]"),
         ("casting_inspect.evaluate out=x", 2, "predictions is needed"),
         ("casting_inspect.demo --help", 0, "weights=imagenet"),
     ],
