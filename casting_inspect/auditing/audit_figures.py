@@ -97,5 +97,6 @@ def map_figure(frame: pd.DataFrame, place: NDArray[np.float64]) -> Figure:
         for panel in (left, right):
             panel.set_xticks([])
             panel.set_yticks([])
+            panel.spines[:].set_visible(False)
             panel.grid(visible=False)
     return figure

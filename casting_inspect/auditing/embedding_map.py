@@ -15,7 +15,7 @@ MOST: Final = 2_000
 """Pictures on the map; of large groups some are left out, of small ones none before."""
 COLOURED_SAYS: Final = (
     "Near each other means alike to the search's shortlist, by principal components and t-SNE; "
-    "distances between clumps and their sizes mean nothing."
+    "distances between clumps and their sizes mean nothing. The largest groups have a colour."
 )
 _COMPONENTS: Final = 30
 
