@@ -119,16 +119,11 @@ def _searched(
         [root / path for path in ordered["path"]],
         ordered["sha256"].to_list(),
         cache=folder / "fingerprints",
-        given=_given_units(ordered),
+        given=ordered["group"].to_list(),
         progress=progress,
     )
     kept_answers.write_arrays(kept, _packed(found))
     return found, False
-
-
-def _given_units(ordered: pd.DataFrame) -> list[str]:
-    """Return the given group of each row, empty where unknown."""
-    return ordered["group"].to_list()
 
 
 def _packed(found: Grouping) -> dict[str, NDArray[Any]]:
