@@ -1,0 +1,137 @@
+"""Write the learning curve's tables and figure, and the test that was fixed beforehand.
+
+    python experiments/learning_curve/collect.py CURVE
+
+CURVE holds the sweeps of the README. Written: results/orders.csv (a row a model, size, number of
+copies, partition and outer fold), curve.csv (means over orders), non_inferiority.csv, curve.png.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+from scipy import stats
+
+from casting_inspect.evaluation.differences import corrected_t
+from casting_inspect.evaluation.figure_style import blank, save_figure, style
+from casting_inspect.evaluation.metrics import split_metrics
+from casting_inspect.evaluation.predictions import read_predictions
+from casting_inspect.files import replace_text
+
+RESULTS = Path(__file__).parent / "results"
+MARGIN = 0.02
+FOLDS = 5
+
+
+def rows_of(model: str, run: Path) -> list[dict[str, Any]]:
+    """Return a row for each test part of a finished run."""
+    record = json.loads((run / "run.json").read_text("utf-8"))
+    if record.get("status") != "finished":
+        return []
+    data = yaml.safe_load((run / "config.yaml").read_text("utf-8"))["data"]
+    table = read_predictions(run / "predictions.csv")
+    rows = []
+    for fold, some in table[table["split"] == "test"].groupby("fold"):
+        figures = split_metrics(some)
+        rows.append(
+            {
+                **{"model": model, "train_size": data["train_size"]},
+                "copies": data["copies"] or "all",
+                **{"partition": data["partition"], "fold": fold},
+                "balanced_accuracy": figures["headline"]["value"],
+                "balanced_accuracy_by_file": figures["balanced_accuracy"],
+                "commit": (record.get("commit") or {"id": ""})["id"][:12],
+                "data": record["digests"]["data"][:12],
+            }
+        )
+    return rows
+
+
+def order_of(size: float | int) -> float:
+    """Return where a size stands on the axis: numbers first, then shares of all."""
+    return float(size) if isinstance(size, int) else 100.0 * size
+
+
+def non_inferiority(orders: pd.DataFrame) -> list[dict[str, Any]]:
+    """Compare 60 % with all photographs of each model, all copies, paired by order."""
+    found = []
+    for model, rows in orders[orders["copies"] == "all"].groupby("model"):
+        pairs = rows.pivot_table(
+            index=["partition", "fold"], columns="train_size", values="balanced_accuracy"
+        )
+        if 0.6 not in pairs or 1.0 not in pairs:
+            continue
+        differences = (pairs[0.6] - pairs[1.0]).dropna().to_numpy()
+        ratio = 1 / (FOLDS - 1)
+        if "by_file" in str(model):
+            ratio = 0.4 / 0.6
+        result = corrected_t(differences, ratio)
+        spread = np.sqrt((1 / len(differences) + ratio) * differences.var(ddof=1))
+        lower = differences.mean() - stats.t.ppf(0.95, len(differences) - 1) * spread
+        found.append(
+            {
+                **{"model": model, "orders": len(differences), "difference": differences.mean()},
+                **{"lower_95_one_sided": lower, "margin": -MARGIN},
+                **{"not_inferior": bool(lower > -MARGIN), "p_two_sided": result.p},
+            }
+        )
+    return found
+
+
+def write_csv(rows: Any, name: str) -> pd.DataFrame:
+    table = pd.DataFrame(rows)
+    out = io.StringIO()
+    table.to_csv(out, index=False, float_format="%.5f", lineterminator="\n")
+    replace_text(RESULTS / name, out.getvalue())
+    return table
+
+
+def draw(curve: pd.DataFrame) -> None:
+    """Draw balanced accuracy by group against photographs, one line a model."""
+    sizes = sorted(curve["train_size"].unique(), key=order_of)
+    with style():
+        figure = blank(8.0, 4.6)
+        axes = figure.subplots()
+        for (model, copies), rows in curve.groupby(["model", "copies"]):
+            if "by_file" in str(model):
+                continue
+            at = [sizes.index(size) for size in rows["train_size"]]
+            order = np.argsort(at)
+            label = f"{model}, {copies} copies"
+            axes.plot(np.array(at)[order], rows["mean"].to_numpy()[order], marker="o", label=label)
+        axes.set_xticks(range(len(sizes)))
+        axes.set_xticklabels(
+            [str(size) if isinstance(size, int) else f"{100 * size:.0f} %" for size in sizes]
+        )
+        axes.set_xlabel("good photographs that train (defective ones in proportion)")
+        axes.set_ylabel("balanced accuracy by photograph")
+        axes.legend(fontsize=8)
+        save_figure(figure, RESULTS / "curve.png")
+
+
+def main() -> None:
+    source = Path(sys.argv[1])
+    rows: list[dict[str, Any]] = []
+    for model in sorted(path for path in source.iterdir() if path.is_dir()):
+        for run in sorted(model.glob("*/run.json")):
+            rows += rows_of(model.name, run.parent)
+    orders = write_csv(rows, "orders.csv")
+    grouped = orders.groupby(["model", "train_size", "copies"], sort=False)
+    curve = grouped["balanced_accuracy"].agg(["count", "mean", "std", "min", "max"]).reset_index()
+    by_file = grouped["balanced_accuracy_by_file"].mean().reset_index()
+    curve["mean_by_file"] = by_file["balanced_accuracy_by_file"]
+    write_csv(curve.to_dict("records"), "curve.csv")
+    write_csv(non_inferiority(orders), "non_inferiority.csv")
+    draw(curve)
+    print(curve.to_string())
+
+
+if __name__ == "__main__":
+    main()
