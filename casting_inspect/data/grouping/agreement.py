@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from casting_inspect.data.grouping.fingerprint import Fingerprint, Grey, normalised
+from casting_inspect.data.grouping.fingerprint import POINTS, Fingerprint, Grey, normalised
 from casting_inspect.data.grouping.registration import Affine, Floats, register
 
 PLAIN: Final = 75
@@ -18,6 +19,7 @@ _AGREE_LOW, _AGREE_QUARTER = 0.75, 0.88
 _CELL: Final = 24
 _FEWEST_CELLS: Final = 8
 _TEXTURE: Final = 1.0  # grey levels of band-passed contrast below which a cell shows nothing
+_FEW: Final = 64  # with still fewer keypoints, matches count no more
 _COVERED: Final = 0.35  # share of the common area that matches must span to count fully
 
 
@@ -30,18 +32,25 @@ class Agreement:
         low: 10 % quantile of the cells' correlations, -1 to 1.
         quarter: 25 % quantile.
         covered: Share of the area common to both pictures that the matches span, 0 to 1.
+        points: Keypoints of the picture that has fewer.
     """
 
     matches: int
     low: float
     quarter: float
     covered: float
+    points: int = POINTS
 
     @property
     def score(self) -> float:
-        """Matches, weighed by how well the worst places agree; 0 when they contradict."""
+        """Matches, weighed by how well the worst places agree; 0 when they contradict.
+
+        A picture with few keypoints can have few matches, and has fewer by chance: its matches
+        count more, by the root of what is missing.
+        """
         extent = min(1.0, self.covered / _COVERED)
-        return self.matches * max(0.0, self.low) * max(0.0, self.quarter) * extent
+        matches = self.matches * math.sqrt(POINTS / max(self.points, _FEW))
+        return matches * max(0.0, self.low) * max(0.0, self.quarter) * extent
 
 
 NOTHING: Final = Agreement(0, 0.0, 0.0, 0.0)
@@ -66,7 +75,8 @@ def agreement(first: Fingerprint, second: Fingerprint) -> Agreement:
         if affine is not None:
             finer = _quantiles(own, other, affine, hull)
             low, quarter = max((low, quarter), finer, key=lambda pair: pair[0] + pair[1])
-    return Agreement(found.matches, low, quarter, covered)
+    points = min(len(first.points), len(second.points))
+    return Agreement(found.matches, low, quarter, covered, points)
 
 
 def _refined(first: Grey, second: Grey, affine: Affine) -> Affine | None:

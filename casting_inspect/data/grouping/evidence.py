@@ -12,11 +12,12 @@ Scores = NDArray[np.float64]
 
 NULL_PAIRS: Final = 1500
 """Pairs drawn at random to see how alike different parts look."""
-LOWEST, HIGHEST = 10.0, 45.0
+LOWEST, HIGHEST = 9.0, 45.0
 """Bounds of the sure threshold. Below the lowest, chance alone would link; pairs above the highest
 are copies in any set seen so far."""
 _BEYOND: Final = 4.0  # times the 99 % quantile of different pairs
 _POSSIBLE: Final = 0.8  # of the sure threshold
+_WEAK: Final = 0.7  # of the sure threshold
 _FEWEST: Final = 60
 
 
@@ -27,12 +28,14 @@ class Thresholds:
     Attributes:
         sure: For ``group``.
         possible: For ``group_wide``.
+        weak: Two such pairs with two files of a group put a file into it for sure.
         null: 99 % quantile of the pairs that cannot be the same; NaN where too few were drawn.
         drawn: How many pairs those are.
     """
 
     sure: float
     possible: float
+    weak: float
     null: float
     drawn: int
 
@@ -56,7 +59,8 @@ def distant_pairs(
     drawn = np.sort(random.integers(size, size=(2 * count, 2)), axis=1)
     drawn = np.unique(drawn[drawn[:, 0] < drawn[:, 1]], axis=0)
     first, second = drawn[:, 0], drawn[:, 1]
-    if near.shape[1] < size // 4:
+    near = near[:, : size // 8]  # in a small set most files would be near
+    if near.size:
         apart = ~(near[first] == second[:, None]).any(1) & ~(near[second] == first[:, None]).any(1)
         drawn = drawn[apart]
     chosen = random.permutation(len(drawn))[:count]
@@ -77,10 +81,14 @@ def thresholds(distant: Scores) -> Thresholds:
     null = null[null < _split(null)]
     if len(null) < _FEWEST:
         middle = float(np.sqrt(LOWEST * HIGHEST))
-        return Thresholds(middle, _POSSIBLE * middle, float("nan"), len(null))
+        return _around(middle, float("nan"), len(null))
     level = float(np.quantile(null, 0.99))
     sure = float(np.clip(_BEYOND * level, LOWEST, HIGHEST))
-    return Thresholds(sure, _POSSIBLE * sure, level, len(null))
+    return _around(sure, level, len(null))
+
+
+def _around(sure: float, level: float, drawn: int) -> Thresholds:
+    return Thresholds(sure, _POSSIBLE * sure, _WEAK * sure, level, drawn)
 
 
 def _split(scores: Scores) -> float:

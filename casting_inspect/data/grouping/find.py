@@ -82,6 +82,8 @@ def find_groups(
         given: Names of groups that are known, "" where not. Files of one name are linked for sure.
         progress: Whether bars are shown on stderr.
     """
+    if not paths:
+        return _nothing()
     clock = _Clock()
     crew = Crew(jobs or len(os.sched_getaffinity(0)), progress)
     keys = sorted(set(digests))
@@ -94,11 +96,13 @@ def find_groups(
     near, likeness = nearest(rows, FURTHER)
     clock.lap("shortlist")
     with scorer(store, keys, crew.workers) as score:
-        distant = distant_pairs(near, min(NULL_PAIRS, 4 * len(keys)), np.random.default_rng(1))
+        distant = distant_pairs(
+            near[:, :NEIGHBOURS], min(NULL_PAIRS, 4 * len(keys)), np.random.default_rng(1)
+        )
         pairs = [(int(one), int(other)) for one, other in distant]
         limits = thresholds(np.array(score(pairs), np.float64))
         clock.lap("null")
-        linker = Linker(rows, score, limits.sure, Groups(len(keys)))
+        linker = Linker(rows, score, limits.sure, limits.weak, Groups(len(keys)))
         _join_given(linker.groups, of_file, given)
         candidates = _candidates(near, likeness)
         with crew.bar("comparing pictures", len(candidates)) as advance:
@@ -117,6 +121,13 @@ def find_groups(
         embedding=rows[of_file],
         facts=_facts(linker, wide, limits, store, keys) | {"seconds": clock.seconds},
     )
+
+
+def _nothing() -> Grouping:
+    links = pd.DataFrame({"first": [], "second": [], "score": [], "sure": []})
+    links = links.astype({"first": int, "second": int, "score": float, "sure": bool})
+    none = np.zeros(0, np.intp)
+    return Grouping(none, none, links, np.zeros((0, 1), np.float32), {"different_contents": 0})
 
 
 class _Clock:
@@ -178,7 +189,7 @@ def _candidates(near: NDArray[np.intp], likeness: NDArray[np.float32]) -> list[t
 
 
 def _further(candidates: Sequence[tuple[int, Pair]], groups: Groups) -> list[Pair]:
-    """Return the pairs of later ranks that join a group that is still small, nearest ranks first."""
+    """Return pairs of later ranks that touch a group still small, nearest ranks first."""
     pairs = [
         pair
         for rank, pair in candidates

@@ -66,6 +66,7 @@ class Linker:
         rows: (n, d) vectors of the shortlist, of unit length.
         score: Scores pairs; called with many at once.
         sure: Score from which on a pair is linked.
+        weak: Score from which on two pairs together put a small group into another.
         groups: The groups so far.
         scores: Score of every pair asked for.
         refused: Pairs above ``sure`` whose groups were not joined, for lack of witnesses.
@@ -74,6 +75,7 @@ class Linker:
     rows: NDArray[np.float32]
     score: ScoreAll
     sure: float
+    weak: float
     groups: Groups
     scores: dict[Pair, float] = field(default_factory=dict)
     refused: list[Pair] = field(default_factory=list)
@@ -103,8 +105,23 @@ class Linker:
     def _settle(self, pairs: Sequence[Pair]) -> None:
         self.ask(pairs)
         for pair in pairs:
-            if self.scores[pair] >= self.sure and not self.groups.together(*pair):
+            if self.groups.together(*pair):
+                continue
+            if self.scores[pair] >= self.sure:
                 self.join_if_witnessed(pair)
+            elif self.scores[pair] >= self.weak and self._twice_weak(pair):
+                self.groups.join(*pair)
+
+    def _twice_weak(self, pair: Pair) -> bool:
+        """Say whether a small group has weak pairs with two files of a larger one."""
+        small, large = sorted((self.groups.members(number) for number in pair), key=len)
+        if len(small) > SMALL or len(large) <= len(small):
+            return False
+        files = set(pair) & set(small)
+        rest = [number for number in large if number not in pair]
+        pairs = self.across(sorted(files), rest, 2)
+        self.ask(pairs)
+        return any(self.scores[one] >= self.weak for one in pairs)
 
     def join_if_witnessed(self, pair: Pair) -> None:
         """Join the groups of a sure pair; larger ones only if half of some further pairs agree."""
