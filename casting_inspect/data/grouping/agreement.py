@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -66,7 +66,7 @@ def agreement(first: Fingerprint, second: Fingerprint) -> Agreement:
     found = register(first, second)
     if found is None:
         return NOTHING
-    hull = cv2.convexHull(found.at).reshape(-1, 2)
+    hull = np.asarray(cv2.convexHull(found.at), np.float32).reshape(-1, 2)
     own, other = first.picture(), second.picture()
     covered = float(cv2.contourArea(hull)) / max(1, _common(own, other, found.affine))
     low, quarter = _quantiles(own, other, found.affine, hull)
@@ -81,11 +81,12 @@ def agreement(first: Fingerprint, second: Fingerprint) -> Agreement:
 
 def _refined(first: Grey, second: Grey, affine: Affine) -> Affine | None:
     """Refine a map by all pixels (Evangelidis and Psarakis 2008), or None where that diverges."""
-    back = cv2.invertAffineTransform(affine).astype(np.float32)
+    back: Any = cv2.invertAffineTransform(affine).astype(np.float32)
+    anywhere: Any = None
     stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 1e-4)
     try:
         _, back = cv2.findTransformECC(
-            normalised(first), normalised(second), back, cv2.MOTION_AFFINE, stop, None, 3
+            normalised(first), normalised(second), back, cv2.MOTION_AFFINE, stop, anywhere, 3
         )
     except cv2.error:
         return None

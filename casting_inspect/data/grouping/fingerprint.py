@@ -115,7 +115,8 @@ def working_picture(pixels: Pixels) -> Grey:
     if grey.dtype == np.uint16:  # local contrast alone counts later: any straight line will do
         low, high = np.quantile(grey, (0.001, 0.999))
         grey = (grey.astype(np.float32) - low) * (255.0 / max(high - low, 1.0))
-    return np.clip(np.rint(grey), 0, 255).astype(np.uint8)
+    picture: Grey = np.clip(np.rint(grey), 0, 255).astype(np.uint8)
+    return picture
 
 
 def normalised(picture: Grey) -> Grey:
@@ -124,7 +125,8 @@ def normalised(picture: Grey) -> Grey:
     values -= cv2.GaussianBlur(values, (0, 0), 12.0)
     spread = np.sqrt(cv2.GaussianBlur(values * values, (0, 0), 12.0))
     # 6 grey levels: flat regions keep their noise small
-    return np.clip(128.0 + 40.0 * values / (spread + 6.0), 0, 255).astype(np.uint8)
+    flat: Grey = np.clip(128.0 + 40.0 * values / (spread + 6.0), 0, 255).astype(np.uint8)
+    return flat
 
 
 def _spread(found: list[Any], shape: tuple[int, ...]) -> list[Any]:

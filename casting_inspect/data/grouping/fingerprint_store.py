@@ -147,4 +147,6 @@ def _part(index: Path, name: str) -> Path:
 
 
 def _whole(one: Fingerprint) -> NDArray[np.uint16]:
-    return np.rint(one.points * _POINT_SCALE).clip(0, 65535).astype(np.uint16)
+    whole: NDArray[np.uint16]
+    whole = np.rint(one.points * _POINT_SCALE).clip(0, 65535).astype(np.uint16)
+    return whole

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -82,7 +82,8 @@ def _affine(
     nothing = np.zeros(len(source), np.bool_)
     if len(source) < _FEWEST_MATCHES:
         return None, nothing
-    affine, inside = cv2.estimateAffine2D(
+    found: Any
+    found, inside = cv2.estimateAffine2D(
         source,
         target,
         method=cv2.RANSAC,
@@ -91,9 +92,9 @@ def _affine(
         confidence=0.995,
         refineIters=10,
     )
-    if affine is None or not _plausible(affine):
+    if found is None or not _plausible(found):
         return None, nothing
-    return affine, inside.ravel() > 0
+    return found, np.asarray(inside).ravel() > 0
 
 
 def _plausible(affine: Affine) -> bool:
