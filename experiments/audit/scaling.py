@@ -29,7 +29,7 @@ from casting_inspect.files import replace_text
 from casting_inspect.training.run_folder import commit_of_package
 
 RESULTS = Path(__file__).parent / "results"
-SIZES = (1000, 2000, 4000, 8000, 0)  # 0: all
+SIZES = (1000, 2000, 4000, 8000)
 SETS = ((256, 200), (256, 400), (128, 200), (96, 200))  # pixels a side, castings
 
 

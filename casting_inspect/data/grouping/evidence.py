@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 Scores = NDArray[np.float64]
 
-NULL_PAIRS: Final = 1500
+NULL_PAIRS: Final = 2500
 """Pairs drawn at random to see how alike different parts look."""
-LOWEST, HIGHEST = 9.0, 45.0
+LOWEST, HIGHEST = 9.0, 50.0
 """Bounds of the sure threshold. Below the lowest, chance alone would link; pairs above the highest
 are copies in any set seen so far."""
-_BEYOND: Final = 4.0  # times the 99 % quantile of different pairs
+_BEYOND: Final = 4.5  # times the 99 % quantile of different pairs
 _POSSIBLE: Final = 0.8  # of the sure threshold
 _WEAK: Final = 0.7  # of the sure threshold
 _FEWEST: Final = 60

@@ -19,7 +19,8 @@ WITNESSES: Final = 5
 """Further pairs looked at before two larger groups are joined."""
 _BATCH: Final = 128
 _NEIGHBOURS: Final = 12
-_FEWEST_LOOKS, _MOST_LOOKS = 4, 48
+_LOOKS_EACH: Final = 3  # pairs between two neighbouring groups
+_FEWEST_LOOKS, _MOST_LOOKS = 4, 30
 
 
 class Groups:
@@ -194,7 +195,7 @@ class Linker:
                     seen.add(key)
                     order.append((-float(likeness[other]), *key))
         for _, one, other in sorted(order):
-            count = min(WITNESSES, max(left[one], left[other]), len(each[one]) * len(each[other]))
+            count = min(_LOOKS_EACH, max(left[one], left[other]), len(each[one]) * len(each[other]))
             if count > 0:
                 pairs = self.across(each[one], each[other], count)
                 left[one], left[other] = left[one] - len(pairs), left[other] - len(pairs)
