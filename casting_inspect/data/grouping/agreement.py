@@ -20,7 +20,8 @@ _CELL: Final = 24
 _FEWEST_CELLS: Final = 8
 _TEXTURE: Final = 1.0  # grey levels of band-passed contrast below which a cell shows nothing
 _FEW: Final = 64  # with still fewer keypoints, matches count no more
-_COVERED: Final = 0.35  # share of the common area that matches must span to count fully
+_COVERED: Final = 0.5  # share of what could match that matches must span to count fully
+_LENIENCE: Final = 0.2  # a copy's worst places may be lit otherwise, or hidden
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Agreement:
         matches: Keypoints that agree with one affine map.
         low: 10 % quantile of the cells' correlations, -1 to 1.
         quarter: 25 % quantile.
-        covered: Share of the area common to both pictures that the matches span, 0 to 1.
+        covered: Share of the area common to both pictures, or of that which the first one's
+            keypoints span if that is less, that the matches span, 0 to 1.
         points: Keypoints of the picture that has fewer.
     """
 
@@ -43,40 +45,57 @@ class Agreement:
 
     @property
     def score(self) -> float:
-        """Matches, weighed by how well the worst places agree; 0 when they contradict.
+        """Matches, weighed by how well the worst places agree; 0 when they contradict."""
+        worst = max(0.0, (self.low + _LENIENCE) / (1.0 + _LENIENCE))
+        return self.at_most * worst * max(0.0, self.quarter)
+
+    @property
+    def at_most(self) -> float:
+        """Score if all places agreed fully.
 
         A picture with few keypoints can have few matches, and has fewer by chance: its matches
         count more, by the root of what is missing.
         """
-        extent = min(1.0, self.covered / _COVERED)
-        matches = self.matches * math.sqrt(POINTS / max(self.points, _FEW))
-        return matches * max(0.0, self.low) * max(0.0, self.quarter) * extent
+        extent = min(1.0, self.covered / _COVERED) ** 2
+        return self.matches * math.sqrt(POINTS / max(self.points, _FEW)) * extent
 
 
 NOTHING: Final = Agreement(0, 0.0, 0.0, 0.0)
 
 
-def agreement(first: Fingerprint, second: Fingerprint) -> Agreement:
+def agreement(
+    first: Fingerprint, second: Fingerprint, between: tuple[float, float] = (0.0, math.inf)
+) -> Agreement:
     """Compare two pictures: register them, then correlate their fine detail cell by cell.
 
     Castings of one design agree along the edges that they share, so that some keypoints match and
     many cells correlate; their worst places contradict. A picture's copy agrees in all places. A
     fixture that is the same behind two parts agrees in most places, but not on the part.
+
+    Args:
+        first: One picture.
+        second: The other.
+        between: Scores between which precision matters. A pair that cannot reach the lower one,
+            or reaches the upper one at once, is spared the refinement, the slowest step.
     """
     found = register(first, second)
     if found is None:
         return NOTHING
     hull = np.asarray(cv2.convexHull(found.at), np.float32).reshape(-1, 2)
     own, other = first.picture(), second.picture()
-    covered = float(cv2.contourArea(hull)) / max(1, _common(own, other, found.affine))
-    low, quarter = _quantiles(own, other, found.affine, hull)
-    if found.matches < PLAIN or low < _AGREE_LOW or quarter < _AGREE_QUARTER:
-        affine = _refined(own, other, found.affine)
-        if affine is not None:
-            finer = _quantiles(own, other, affine, hull)
-            low, quarter = max((low, quarter), finer, key=lambda pair: pair[0] + pair[1])
+    possible = min(_common(own, other, found.affine), _area(first.points[:, :2]))
+    covered = float(cv2.contourArea(hull)) / max(1.0, possible)
     points = min(len(first.points), len(second.points))
-    return Agreement(found.matches, low, quarter, covered, points)
+    low, quarter = _quantiles(own, other, found.affine, hull)
+    coarse = Agreement(found.matches, low, quarter, covered, points)
+    plain = found.matches >= PLAIN and low >= _AGREE_LOW and quarter >= _AGREE_QUARTER
+    if plain or coarse.at_most < between[0] or coarse.score >= between[1]:
+        return coarse
+    affine = _refined(own, other, found.affine)
+    if affine is None:
+        return coarse
+    finer = Agreement(found.matches, *_quantiles(own, other, affine, hull), covered, points)
+    return max(coarse, finer, key=lambda one: one.low + one.quarter)
 
 
 def _refined(first: Grey, second: Grey, affine: Affine) -> Affine | None:
@@ -100,6 +119,11 @@ def _common(first: Grey, second: Grey, affine: Affine) -> int:
     size = (first.shape[1], first.shape[0])
     there = cv2.warpAffine(np.ones_like(second), affine, size, flags=cv2.INTER_NEAREST)
     return int(there.sum())
+
+
+def _area(points: Floats) -> float:
+    """Return the area that points span, in squared pixels."""
+    return float(cv2.contourArea(cv2.convexHull(np.ascontiguousarray(points))))
 
 
 def _quantiles(first: Grey, second: Grey, affine: Affine, hull: Floats) -> tuple[float, float]:

@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 
 Scores = NDArray[np.float64]
 
-NULL_PAIRS: Final = 2500
+NULL_PAIRS: Final = 1500
 """Pairs drawn at random to see how alike different parts look."""
-LOWEST, HIGHEST = 9.0, 50.0
+LOWEST, HIGHEST = 8.0, 50.0
 """Bounds of the sure threshold. Below the lowest, chance alone would link; pairs above the highest
 are copies in any set seen so far."""
-_BEYOND: Final = 4.5  # times the 99 % quantile of different pairs
-_POSSIBLE: Final = 0.8  # of the sure threshold
+_BEYOND: Final = 6.0  # times the 99 % quantile of different pairs
+NULL_MATTERS: Final = (LOWEST / _BEYOND, HIGHEST)
+"""Scores outside these have no influence on the thresholds."""
+_POSSIBLE: Final = 0.5  # of the sure threshold
+_LEAST_POSSIBLE: Final = 7.0  # chance reaches that at any threshold
 _WEAK: Final = 0.7  # of the sure threshold
 _FEWEST: Final = 60
 
@@ -88,7 +91,8 @@ def thresholds(distant: Scores) -> Thresholds:
 
 
 def _around(sure: float, level: float, drawn: int) -> Thresholds:
-    return Thresholds(sure, _POSSIBLE * sure, _WEAK * sure, level, drawn)
+    possible = min(sure, max(_POSSIBLE * sure, _LEAST_POSSIBLE))
+    return Thresholds(sure, possible, _WEAK * sure, level, drawn)
 
 
 def _split(scores: Scores) -> float:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from casting_inspect.data.crew import Crew
 from casting_inspect.data.grouping.evidence import (
+    NULL_MATTERS,
     NULL_PAIRS,
     Thresholds,
     distant_pairs,
@@ -28,7 +29,7 @@ from casting_inspect.data.grouping.scoring import scorer
 from casting_inspect.data.grouping.shortlist import embed, nearest
 from casting_inspect.files import cache_root
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Raised whenever the same files would give other groups."""
 
 NEIGHBOURS: Final = 12
@@ -100,9 +101,13 @@ def find_groups(
             near[:, :NEIGHBOURS], min(NULL_PAIRS, 4 * len(keys)), np.random.default_rng(1)
         )
         pairs = [(int(one), int(other)) for one, other in distant]
-        limits = thresholds(np.array(score(pairs), np.float64))
+        limits = thresholds(np.array(score(pairs, *NULL_MATTERS), np.float64))
         clock.lap("null")
-        linker = Linker(rows, score, limits.sure, limits.weak, Groups(len(keys)))
+
+        def link_score(pairs: Sequence[Pair]) -> list[float]:
+            return score(pairs, min(limits.weak, limits.possible), limits.sure)
+
+        linker = Linker(rows, link_score, limits.sure, limits.weak, Groups(len(keys)))
         _join_given(linker.groups, of_file, given)
         candidates = _candidates(near, likeness)
         with crew.bar("comparing pictures", len(candidates)) as advance:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import cv2
 import numpy as np
+import pytest
 
+from casting_inspect.data.grouping import agreement as module
 from casting_inspect.data.grouping.agreement import Agreement, agreement
 from casting_inspect.data.grouping.evidence import HIGHEST, LOWEST
 from casting_inspect.data.grouping.fingerprint import fingerprint
@@ -50,6 +53,28 @@ def test_a_stamp_that_all_pictures_bear_is_no_agreement(surface: Draw) -> None:
 
 
 def test_the_score_weighs_matches_by_the_worst_places() -> None:
-    assert Agreement(100, 0.8, 0.9, 0.5).score == 100 * 0.8 * 0.9
-    assert Agreement(100, -0.2, 0.9, 0.5).score == 0.0
+    assert Agreement(100, 1.0, 0.9, 0.5).score == pytest.approx(100 * 0.9)
+    assert Agreement(100, 0.7, 1.0, 0.5).score == pytest.approx(100 * (0.7 + 0.2) / 1.2)
+    assert Agreement(100, -0.2, 0.9, 0.5).score == pytest.approx(0.0)
     assert Agreement(100, 0.8, 0.9, 0.0).score == 0.0
+
+
+def test_matches_that_span_half_as_much_count_a_quarter() -> None:
+    whole, half = Agreement(100, 1.0, 1.0, 0.5), Agreement(100, 1.0, 1.0, 0.25)
+    assert half.score == pytest.approx(whole.score / 4)
+
+
+@pytest.mark.parametrize("between", [(0.0, 1e-9), (1e9, math.inf)])
+def test_a_score_outside_what_matters_is_not_refined(
+    surface: Draw, copied: Draw, between: tuple[float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = surface(7)
+    pair = fingerprint(picture), fingerprint(copied(picture, 3))
+    calls: list[int] = []
+    # as if every pair were doubtful
+    monkeypatch.setattr(module, "PLAIN", 10**6)
+    monkeypatch.setattr(module, "_refined", lambda *_: calls.append(1))
+    assert agreement(*pair).score > 0
+    assert len(calls) == 1
+    assert agreement(*pair, between=between).score > 0
+    assert len(calls) == 1

@@ -24,9 +24,9 @@ def test_thresholds_stay_in_their_bounds(scores: np.ndarray) -> None:
 
 def test_parts_that_look_alike_raise_the_threshold() -> None:
     random = np.random.default_rng(0)
-    unlike, alike = random.exponential(0.3, 1000), random.exponential(1.5, 1000)
+    unlike, alike = random.exponential(0.2, 1000), random.exponential(1.5, 1000)
     assert thresholds(unlike).sure == LOWEST
-    assert thresholds(alike).sure == pytest.approx(4.5 * np.quantile(alike, 0.99))
+    assert thresholds(alike).sure == pytest.approx(6.0 * np.quantile(alike, 0.99))
 
 
 def test_copies_among_the_random_pairs_do_not_count_as_different() -> None:
