@@ -17,7 +17,7 @@ from casting_inspect.evaluation.metrics import auroc
 from casting_inspect.files import replace_text
 from casting_inspect.labels import DEFECTIVE, NORMAL
 from casting_inspect.models.heads import PooledHead
-from casting_inspect.models.probe import Probe, fit_probe
+from casting_inspect.models.probe import Probe, fit_probes
 from casting_inspect.training import assembly
 from casting_inspect.training.callbacks import FIELDS
 from casting_inspect.training.checkpoints import RunCheckpoints, complete, save
@@ -75,15 +75,18 @@ class ProbeFitter(NetworkFitter):
         tried = list(enumerate(wanted, start=1))[0 if watch is not None else -1 :]
         weights = self._weights([train, *(part for part in (watch, shown) if part is not None)])
         normal = self.data.labels == NORMAL
-        evaluated = {"train": train, "val": watch, "test": shown}
+        parts = {"train": train, "val": watch, "test": shown}
+        evaluated = {
+            split: (part, self._vectors(part))
+            for split, part in parts.items()
+            if part is not None and len(part)
+        }
         best: tuple[float, int, Probe | None] = (np.inf, 0, None)
         history: list[dict[str, Any]] = []
-        for epoch, l2 in tried:
-            probe = fit_probe(rows, normal[owners], weights[owners], l2)
-            for split, part in evaluated.items():
-                if part is None or not len(part):
-                    continue
-                figures = figures_of(probe.logits(self._vectors(part)), normal[part], weights[part])
+        probes = fit_probes(rows, normal[owners], weights[owners], [l2 for _, l2 in tried])
+        for (epoch, _), probe in zip(tried, probes, strict=True):
+            for split, (part, vectors) in evaluated.items():
+                figures = figures_of(probe.logits(vectors), normal[part], weights[part])
                 history.append({"epoch": epoch, "split": split, **figures})
                 if split == ("train" if watch is None else "val") and figures["loss"] < best[0]:
                     best = (figures["loss"], epoch, probe)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 
-from casting_inspect.models.probe import fit_probe
+from casting_inspect.models.probe import fit_probe, fit_probes
 
 
 @pytest.fixture
@@ -61,3 +61,14 @@ def test_scale_and_offset_of_features_do_not_matter(rows):
     first = fit_probe(features, normal, np.ones(300), 0.1).logits(features)
     second = fit_probe(5 * features - 100, normal, np.ones(300), 0.1).logits(5 * features - 100)
     np.testing.assert_allclose(first, second, atol=1e-3)
+
+
+def test_a_path_of_strengths_gives_what_each_alone_gives(rows):
+    features, normal = rows
+    strengths = [10.0, 0.1, 0.001]
+    path = list(fit_probes(features, normal, np.ones(300), strengths))
+    assert len(path) == 3
+    for l2, found in zip(strengths, path, strict=True):
+        alone = fit_probe(features, normal, np.ones(300), l2)
+        np.testing.assert_allclose(found.logits(features), alone.logits(features), atol=2e-2)
+    assert np.abs(path[0].coefficients).max() < np.abs(path[2].coefficients).max()
