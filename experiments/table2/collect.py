@@ -1,9 +1,10 @@
 """Copy finished runs' figures into results/, and write the table of them.
 
-    python experiments/table2/collect.py NAME=RUN_FOLDER ...
+    python experiments/table2/collect.py OUT
 
-Each run gives results/NAME/metrics.json and history.csv as they are, and run.json without paths
-and command line; the table is made anew from all that lies in results/.
+OUT is the folder that protocol.py filled. Each tested run gives results/NETWORK/SEED/metrics.json
+and history.csv as they are, and run.json without paths and command line; results/tuning.csv has a
+row a trial, results/table.csv a row a run, results/table.md the means over seeds.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import statistics
 import sys
 from pathlib import Path
+from typing import Any
 
 from casting_inspect.files import replace_bytes, replace_json, replace_text
 
@@ -38,75 +41,140 @@ QUOTED = (
     ("Nguyen et al. 2021, CNN from scratch, as quoted", "98", "", "", ""),
     ("Hamad et al., VGG-19, as published", "99.251", "98.974", "99.265", "99.119"),
 )
-COLUMNS = (
-    "run",
-    "accuracy",
-    "precision",
-    "recall",
-    "f1",
+PERCENTS = ("accuracy", "precision", "recall", "f1")
+HEADINGS = (
+    "network",
+    "seeds",
+    *PERCENTS,
     "errors",
     "escapes",
     "overkills",
-    "epochs",
-    "features_s",
-    "fit_s",
+    "trials x pictures",
+    "pictures in training",
 )
 
 
-def take(name: str, run: Path) -> None:
+def finished(run: Path) -> dict[str, Any] | None:
+    """Return a run's record, or None where it is not finished."""
+    path = run / "run.json"
+    record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return record if record.get("status") == "finished" else None
+
+
+def take(run: Path, record: dict[str, Any]) -> None:
     """Copy one finished run's figures."""
-    record = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    if record["status"] != "finished":
-        raise SystemExit(f"{run}: the run is not finished")
+    where = RESULTS / run.parent.name / run.name
     for file in ("metrics.json", "history.csv"):
-        replace_bytes(RESULTS / name / file, (run / file).read_bytes())
-    replace_json(RESULTS / name / "run.json", {key: record[key] for key in KEPT if key in record})
+        if (run / file).exists():
+            replace_bytes(where / file, (run / file).read_bytes())
+    replace_json(where / "run.json", {key: record[key] for key in KEPT if key in record})
 
 
-def rows() -> list[dict[str, str]]:
-    """Return a row a run, the paper's four figures in percent."""
-    found = []
-    for path in sorted(RESULTS.glob("*/metrics.json")):
-        test = json.loads(path.read_text(encoding="utf-8"))["test"]
-        record = json.loads(path.with_name("run.json").read_text(encoding="utf-8"))
-        counts, durations = test["confusion"], record["durations_s"]
-        percents = {key: f"{100 * test[key]:.3f}" for key in COLUMNS[1:5]}
-        found.append(
+def last_epoch(run: Path, split: str) -> dict[str, str]:
+    """Return the last row of a part in a run's history."""
+    with (run / "history.csv").open(encoding="utf-8") as file:
+        return [row for row in csv.DictReader(file) if row["split"] == split][-1]
+
+
+def trials(out: Path) -> list[dict[str, Any]]:
+    """Return a row a finished trial."""
+    rows = []
+    for run in sorted(out.glob("tuning/*/*")):
+        record = finished(run)
+        if record is None:
+            continue
+        last = last_epoch(run, "val")
+        rows.append(
             {
-                "run": path.parent.name,
-                **percents,
-                "errors": str(counts["FP"] + counts["FN"]),
-                "escapes": str(counts["FP"]),
-                "overkills": str(counts["FN"]),
-                "epochs": str(record["epochs"]),
-                "features_s": f"{durations['features']:.0f}" if "features" in durations else "",
-                "fit_s": f"{durations['fit']:.0f}",
+                "network": run.parent.name,
+                "head_lr": run.name.removeprefix("rate"),
+                "epochs": record["epochs"],
+                "pictures_seen": record["epochs"] * pictures(record, run),
+                "validation_loss": f"{float(last['loss']):.5f}",
+                "validation_accuracy": f"{float(last['accuracy']):.5f}",
             }
         )
-    return found
+    return rows
 
 
-def write_table(measured: list[dict[str, str]]) -> None:
-    """Write table.csv (measured rows) and table.md (with the quoted ones)."""
+def pictures(record: dict[str, Any], run: Path) -> int:
+    """Return how many pictures a run learnt from."""
+    found = record.get("pictures", {}).get("train")
+    if found is None:
+        manifest = run / "manifest.csv"
+        with manifest.open(encoding="utf-8") as file:
+            found = sum(row["split"] == "train" for row in csv.DictReader(file))
+    return int(found)
+
+
+def tested(out: Path) -> list[dict[str, Any]]:
+    """Return a row a tested run, the paper's four figures in percent."""
+    rows = []
+    for run in sorted(out.glob("test/*/*")):
+        record = finished(run)
+        if record is None:
+            continue
+        take(run, record)
+        test = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["test"]
+        counts, epochs = test["confusion"], record.get("epochs") or 0
+        rows.append(
+            {
+                "network": run.parent.name,
+                "seed": record["seeds"]["seed"],
+                **{key: f"{100 * test[key]:.3f}" for key in PERCENTS},
+                "errors": counts["FP"] + counts["FN"],
+                "escapes": counts["FP"],
+                "overkills": counts["FN"],
+                "epochs": epochs,
+                "pictures_seen": epochs * pictures(record, run),
+                "fit_s": f"{record['durations_s']['fit']:.0f}",
+            }
+        )
+    return rows
+
+
+def write_csv(rows: list[dict[str, Any]], name: str) -> None:
     out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(out, rows[0], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(measured)
-    replace_text(RESULTS / "table.csv", out.getvalue())
-    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + " --- |" * len(COLUMNS)]
-    lines += ["| " + " | ".join(row[key] for key in COLUMNS) + " |" for row in measured]
+    writer.writerows(rows)
+    replace_text(RESULTS / name, out.getvalue())
+
+
+def spread(values: list[float], digits: int) -> str:
+    """Return mean and standard deviation, or the one value."""
+    mean = f"{statistics.fmean(values):.{digits}f}"
+    return mean if len(values) < 2 else f"{mean} +- {statistics.stdev(values):.{digits}f}"
+
+
+def table(tried: list[dict[str, Any]], measured: list[dict[str, Any]]) -> str:
+    """Return the table of means over seeds, with the quoted rows."""
+    lines = ["| " + " | ".join(HEADINGS) + " |", "|" + " --- |" * len(HEADINGS)]
+    for name in dict.fromkeys(row["network"] for row in measured):
+        runs = [row for row in measured if row["network"] == name]
+        own = [row for row in tried if row["network"] == name]
+        cells = [name, str(len(runs))]
+        cells += [spread([float(row[key]) for row in runs], 3) for key in PERCENTS]
+        cells += [spread([row[key] for row in runs], 1) for key in ("errors", "escapes")]
+        cells.append(spread([row["overkills"] for row in runs], 1))
+        cells.append(f"{len(own)} x {own[0]['pictures_seen']:,}" if own else "")
+        cells.append(f"{runs[0]['pictures_seen']:,}" if own else "")
+        lines.append("| " + " | ".join(cells) + " |")
     for quoted in QUOTED:
-        cells = [*quoted, *[""] * (len(COLUMNS) - len(quoted))]
-        lines.append("| *" + cells[0] + "* | " + " | ".join(cells[1:]) + " |")
-    replace_text(RESULTS / "table.md", "\n".join(lines) + "\n")
+        cells = [f"*{quoted[0]}*", "", *quoted[1:]]
+        lines.append("| " + " | ".join(cells + [""] * (len(HEADINGS) - len(cells))) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
-    """Take the runs named on the command line and write the table."""
-    for argument in sys.argv[1:]:
-        name, _, run = argument.partition("=")
-        take(name, Path(run))
-    write_table(rows())
+    """Collect what is finished and write the tables."""
+    out = Path(sys.argv[1])
+    tried, measured = trials(out), tested(out)
+    if tried:
+        write_csv(tried, "tuning.csv")
+    write_csv(measured, "table.csv")
+    replace_text(RESULTS / "table.md", table(tried, measured))
+    print((RESULTS / "table.md").read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":
