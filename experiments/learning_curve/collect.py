@@ -37,12 +37,18 @@ def rows_of(model: str, run: Path) -> list[dict[str, Any]]:
         return []
     data = yaml.safe_load((run / "config.yaml").read_text("utf-8"))["data"]
     table = read_predictions(run / "predictions.csv")
+    manifest = pd.read_csv(run / "manifest.csv", dtype=str, keep_default_na=False)
+    unit = "group_wide" if "group_wide" in manifest else "group"
+    pure = manifest.groupby(unit)["label"].transform("nunique") == 1
+    good = set(manifest.loc[pure & (manifest["label"] == "normal"), unit])
     rows = []
     for fold, some in table[table["split"] == "test"].groupby("fold"):
         figures = split_metrics(some)
+        tested = set(some.loc[some["label"] == "normal", unit])
         rows.append(
             {
                 **{"model": model, "train_size": data["train_size"]},
+                "good_photographs": photographs(data["train_size"], len(good - tested)),
                 "copies": data["copies"] or "all",
                 **{"partition": data["partition"], "fold": fold},
                 "balanced_accuracy": figures["headline"]["value"],
@@ -54,9 +60,9 @@ def rows_of(model: str, run: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def order_of(size: float | int) -> float:
-    """Return where a size stands on the axis: numbers first, then shares of all."""
-    return float(size) if isinstance(size, int) else 100.0 * size
+def photographs(train_size: float, in_training: int) -> int:
+    """Return how many good photographs trained: a share up to 1 of all, or a number above."""
+    return round(train_size * in_training) if train_size <= 1 else round(train_size)
 
 
 def non_inferiority(orders: pd.DataFrame) -> list[dict[str, Any]]:
@@ -95,21 +101,15 @@ def write_csv(rows: Any, name: str) -> pd.DataFrame:
 
 def draw(curve: pd.DataFrame) -> None:
     """Draw balanced accuracy by group against photographs, one line a model."""
-    sizes = sorted(curve["train_size"].unique(), key=order_of)
     with style():
         figure = blank(8.0, 4.6)
         axes = figure.subplots()
         for (model, copies), rows in curve.groupby(["model", "copies"]):
             if "by_file" in str(model):
                 continue
-            at = [sizes.index(size) for size in rows["train_size"]]
-            order = np.argsort(at)
+            rows = rows.sort_values("good_photographs")
             label = f"{model}, {copies} copies"
-            axes.plot(np.array(at)[order], rows["mean"].to_numpy()[order], marker="o", label=label)
-        axes.set_xticks(range(len(sizes)))
-        axes.set_xticklabels(
-            [str(size) if isinstance(size, int) else f"{100 * size:.0f} %" for size in sizes]
-        )
+            axes.plot(rows["good_photographs"], rows["mean"], marker="o", label=label)
         axes.set_xlabel("good photographs that train (defective ones in proportion)")
         axes.set_ylabel("balanced accuracy by photograph")
         axes.legend(fontsize=8)
@@ -125,8 +125,8 @@ def main() -> None:
     orders = write_csv(rows, "orders.csv")
     grouped = orders.groupby(["model", "train_size", "copies"], sort=False)
     curve = grouped["balanced_accuracy"].agg(["count", "mean", "std", "min", "max"]).reset_index()
-    by_file = grouped["balanced_accuracy_by_file"].mean().reset_index()
-    curve["mean_by_file"] = by_file["balanced_accuracy_by_file"]
+    curve["mean_by_file"] = grouped["balanced_accuracy_by_file"].mean().to_numpy()
+    curve["good_photographs"] = grouped["good_photographs"].mean().to_numpy()
     write_csv(curve.to_dict("records"), "curve.csv")
     write_csv(non_inferiority(orders), "non_inferiority.csv")
     draw(curve)
