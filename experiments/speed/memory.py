@@ -15,15 +15,16 @@ from typing import Any
 
 import ours
 import torch
-from castings import count_of, folder_of
+from castings import folder_of
 from ceilings import device
 from record import Goal, Row, write
 from settings import SIDE, pick
 from turns import Turned, take_turns
 
 BATCH = pick(8, 2)
-SIZES = pick((250, 1_000), (12, 24))
+PICTURES = pick(250, 24)
 STEPS = pick(3, 1)
+GOAL = Goal("at most", 2048, "ours")
 
 
 def words() -> list[str]:
@@ -63,43 +64,30 @@ def main() -> None:
         _, root, run = sys.argv[2:]
         ours.loop(Path(root), Path(run), words()).fit(Turned)
         return
-    peaks: dict[int, float | None] = {}
+    if device().type != "cpu":
+        write("memory", [no_figure()])
+        return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for size in SIZES:
-            root = folder_of(folder / str(size), size)
-            given = {"ours": [str(root), str(folder / f"run{size}")]}
-            peaks[count_of(root)] = take_turns(__file__, given, STEPS)["ours"].peak_mib
+        root = folder_of(folder / "pictures", PICTURES)
+        given = {"ours": [str(root), str(folder / "run")]}
+        peak = take_turns(__file__, given, STEPS)["ours"].peak_mib
         maths = needed(ours.loop(root, folder / "counted", words())) / 2**20
-    (first, low), (last, high) = min(peaks.items()), max(peaks.items())
-    known = low is not None and high is not None
-    beside = high - maths if high is not None else None
-    rows = [
-        Row(
-            "full fine-tuning: memory beside weights, gradients, optimizer and activations",
-            ours=beside,
-            unit="MiB",
-            goal=Goal("at most", 2048, "ours"),
-            pictures=last,
-            peak_mib=high,
-            note=f"VGG-19 `gap`, {SIDE} px, batch {BATCH}: the maths needs {maths:.0f} MiB",
-        ),
-        Row(
-            "full fine-tuning: memory does not grow with the number of pictures",
-            ours=1024 * (high - low) / (last - first) if known else None,  # type: ignore[operator]
-            unit="KiB a picture",
-            goal=Goal("at most", 20, "ours"),
-            pictures=last,
-            note=f"from {first} to {last} pictures, {STEPS + 1} steps each",
-        ),
-    ]
-    write("memory", [row for row in rows if device().type == "cpu"] or [no_figure()])
+    row = Row(
+        "full fine-tuning: memory beside weights, gradients, optimizer and activations",
+        ours=peak - maths if peak is not None else None,
+        unit="MiB",
+        goal=GOAL,
+        pictures=PICTURES,
+        peak_mib=peak,
+        note=f"VGG-19 `gap`, {SIDE} px, batch {BATCH}: the maths needs {maths:.0f} MiB",
+    )
+    write("memory", [row])
 
 
 def no_figure() -> Row:
     """Return the row for a GPU, whose memory the processor's figures do not show."""
-    goal = Goal("at most", 2048, "ours")
-    return Row("full fine-tuning: memory", unit="MiB", goal=goal, note="not measured on a GPU")
+    return Row("full fine-tuning: memory", unit="MiB", goal=GOAL, note="not measured on a GPU")
 
 
 if __name__ == "__main__":

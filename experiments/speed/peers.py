@@ -101,7 +101,7 @@ def timm_epochs(root: Path, side: int, batch: int, epochs: int) -> list[float]:
     from timm.data import ImageDataset, create_loader
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network = timm.create_model("vgg19", pretrained=False, num_classes=2, img_size=side)
+    network = timm.create_model("vgg19", pretrained=False, num_classes=2)
     network.requires_grad_(False)
     network.get_classifier().requires_grad_(True)
     pictures = ImageDataset(str(root))

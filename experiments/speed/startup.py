@@ -8,6 +8,7 @@ before it lets Hydra look at the command line, as lightning-hydra-template's doe
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -40,12 +41,15 @@ HEAVY_FIRST = (
 
 
 def command(words: tuple[str, ...], code: int = 0) -> Callable[[], object]:
-    """Return a call of Python that must end with an exit code."""
+    """Return a call of Python that must end with an exit code; {} in a word counts the calls."""
+    number = itertools.count()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path[1:]])}
 
     def run() -> None:
+        call = str(next(number))
+        given = [word.replace("{}", call) for word in words]
         done = subprocess.run(
-            [sys.executable, *words], capture_output=True, text=True, env=environment, check=False
+            [sys.executable, *given], capture_output=True, text=True, env=environment, check=False
         )
         if done.returncode != code:
             raise RuntimeError(f"{' '.join(words)}: {done.stderr[-2000:]}")
@@ -59,7 +63,7 @@ def first_batch(root: Path, runs: Path) -> tuple[str, ...]:
         *("model._target_=first_batch.FirstBatch", f"+model.weights={WEIGHTS}"),
         *("allow_targets=[first_batch.FirstBatch]", f"model.image_size={SIDE}"),
         *("finetune=full", "data.inner_folds=1", f"data.root={root}"),
-        *("callbacks.progress_bar=false", f"hydra.run.dir={runs}/run"),
+        *("callbacks.progress_bar=false", f"hydra.run.dir={runs}/run{{}}"),
     ]
     return (*TRAIN, *words)
 
