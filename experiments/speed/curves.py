@@ -78,7 +78,7 @@ def bounds(rows: list[Row]) -> list[Row]:
     judged = []
     for stage in dict.fromkeys(row.what for row in rows):
         measured = [row for row in rows if row.what == stage]
-        first, last = measured[0], measured[-1]
+        first, last = measured[len(measured) > 2], measured[-1]  # the smallest set fills no batch
         if first.peak_mib is None or last.peak_mib is None:
             continue
         if stage in COUNTED:

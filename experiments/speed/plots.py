@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogFormatter, NullLocator
 
 from casting_inspect.evaluation.figure_style import (
     BLUE,
@@ -34,7 +34,9 @@ def draw_curves(points: Sequence[Cells], path: Path) -> None:
             of_stage = [point for point in points if point["what"] == stage]
             pictures = [int(point["pictures"]) for point in of_stage]
             look = {"color": colour, "marker": "o", "markersize": 4}
-            time.plot(pictures, [float(p["ours"]) for p in of_stage], label=stage, **look)
+            time.plot(
+                pictures, [float(p["ours"]) for p in of_stage], label=stage.replace("`", ""), **look
+            )
             known = [
                 (n, float(p["peak_mib"]))
                 for n, p in zip(pictures, of_stage, strict=True)
@@ -51,6 +53,7 @@ def draw_curves(points: Sequence[Cells], path: Path) -> None:
             axes.xaxis.set_major_formatter(PLAIN)
             axes.xaxis.set_minor_locator(NullLocator())
         time.yaxis.set_major_formatter(PLAIN)
+        time.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.5)))
         figure.legend(loc="outside lower center", ncols=2)
     save_figure(figure, path)
 
@@ -73,7 +76,7 @@ def draw_ratios(rows: Sequence[Cells], path: Path) -> None:
             look = {"markersize": 12, "markeredgewidth": 2, "label": "goal"}
             axes.plot(bounds, places, "|", color=ORANGE, **look)
         axes.axvline(1, color=GREY, linewidth=1)
-        names = [f"{row['what']}\nagainst {row['peer']}" for row in compared]
+        names = [f"{row['what']}\nagainst {row['peer']}".replace("`", "") for row in compared]
         axes.set_yticks(range(len(names)), names, fontsize=7.5, color=INK)
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(PLAIN)

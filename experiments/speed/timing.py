@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -52,9 +53,8 @@ def timed(run: Callable[[], object]) -> float:
 
 def wait_for_device() -> None:
     """Wait until a GPU, where there is one, has done what it was given."""
-    import torch
-
-    if torch.cuda.is_available():
+    torch = sys.modules.get("torch")  # not imported for this alone
+    if torch is not None and torch.cuda.is_available():
         torch.cuda.synchronize()
 
 
