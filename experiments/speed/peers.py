@@ -41,20 +41,30 @@ def to_network(side: int, *, augmented: bool = False) -> v2.Compose:
     )
 
 
-def light(side: int) -> list[nn.Module | v2.Transform]:
-    """Return resizing and the changes of our ``augment=light`` in torchvision's words, on uint8."""
-    return [
-        v2.Resize((side, side), antialias=True),
-        v2.RandomHorizontalFlip(),
-        v2.RandomAffine(180, scale=(0.92, 1.0), interpolation=v2.InterpolationMode.BILINEAR),
-        v2.RandomApply([v2.ColorJitter(brightness=0.1, contrast=0.15)], p=0.8),
-        v2.RandomApply([v2.Lambda(_gamma)], p=0.5),
-        v2.RandomApply([v2.GaussianBlur(3, sigma=(0.1, 0.8))], p=0.2),
-        v2.RandomApply([v2.Lambda(_noise)], p=0.2),
-    ]
+def light(side: int, *, on_tensors: bool) -> v2.Compose:
+    """Return resizing and the changes of our ``augment=light`` in torchvision's words.
+
+    Args:
+        side: Pixels a side.
+        on_tensors: Pictures become uint8 tensors first; else last but for the noise, as PIL's.
+    """
+    to_tensor = v2.ToImage()
+    return v2.Compose(
+        [
+            *([to_tensor] if on_tensors else []),
+            v2.Resize((side, side), antialias=True),
+            v2.RandomHorizontalFlip(),
+            v2.RandomAffine(180, scale=(0.92, 1.0), interpolation=v2.InterpolationMode.BILINEAR),
+            v2.RandomApply([v2.ColorJitter(brightness=0.1, contrast=0.15)], p=0.8),
+            v2.RandomApply([v2.Lambda(_gamma)], p=0.5),
+            v2.RandomApply([v2.GaussianBlur(3, sigma=(0.1, 0.8))], p=0.2),
+            *([] if on_tensors else [to_tensor]),
+            v2.RandomApply([v2.Lambda(_noise)], p=0.2),
+        ]
+    )
 
 
-def _gamma(image: Tensor) -> Tensor:
+def _gamma(image: Any) -> Any:
     return v2.functional.adjust_gamma(image, 0.85 + 0.3 * float(torch.rand(())))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -22,7 +23,6 @@ from settings import DATA, SIDE, pick
 from timing import side_by_side
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
-from torchvision.transforms import v2
 
 from casting_inspect.data.manifest import find_manifest, write_manifest
 
@@ -30,7 +30,8 @@ PICTURES = pick(128, 8)
 BATCH = pick(32, 4)
 JPEG_SIDE = pick(300, 96)
 """Side of the JPEG pictures that are made of synthetic castings, as real ones have it."""
-TORCHVISION, TIMM = "ImageFolder, transforms v2", "timm `create_loader`, same transforms"
+TENSORS, PIL = "ImageFolder, transforms v2 on tensors", "ImageFolder, transforms v2 on PIL"
+TIMM = "timm `create_loader`, same transforms"
 
 
 def as_jpeg(root: Path, side: int) -> None:
@@ -62,9 +63,9 @@ def our_loader(root: Path, kept: int) -> Callable[[], object]:
     return run
 
 
-def torchvision_loader(root: Path) -> Callable[[], object]:
+def torchvision_loader(root: Path, *, on_tensors: bool) -> Callable[[], object]:
     """Return a pass over an ImageFolder."""
-    pictures = ImageFolder(str(root), v2.Compose([v2.ToImage(), *light(SIDE)]))
+    pictures = ImageFolder(str(root), light(SIDE, on_tensors=on_tensors))
     loader = DataLoader(pictures, BATCH, shuffle=True)
     return lambda: sum(len(labels) for _, labels in loader)
 
@@ -84,7 +85,7 @@ def timm_loader(root: Path) -> Callable[[], object]:
         persistent_workers=False,
         device=torch.device("cpu"),
     )
-    pictures.transform = v2.Compose([v2.ToImage(), *light(SIDE)])
+    pictures.transform = light(SIDE, on_tensors=False)
     return lambda: sum(len(labels) for _, labels in loader)
 
 
@@ -101,7 +102,8 @@ def rows_of(kind: str, root: Path) -> list[Row]:
         {
             "files": our_loader(root, 0),
             "cached": our_loader(root, 2**30),
-            TORCHVISION: torchvision_loader(root),
+            TENSORS: torchvision_loader(root, on_tensors=True),
+            PIL: torchvision_loader(root, on_tensors=False),
             TIMM: timm_loader(root),
             "decoding": decoding(root),
         }
@@ -110,7 +112,7 @@ def rows_of(kind: str, root: Path) -> list[Row]:
     share = found["decoding"].median / found["files"].median
     ceiling = {"share": share, "ceiling": "OpenCV's decoding alone"}
     rows = []
-    for peer in (TORCHVISION, TIMM):
+    for peer in (TENSORS, PIL, TIMM):
         at = (count, peer, found[peer])
         cached = rated(f"{kind}: from decoded pixels", found["cached"], *at)
         files = rated(f"{kind}: from files", found["files"], *at, **ceiling)
@@ -121,8 +123,6 @@ def rows_of(kind: str, root: Path) -> list[Row]:
 
 def with_goal(row: Row) -> Row:
     """Return the row with its goal and what it was measured with."""
-    from dataclasses import replace
-
     bound = 3 if "decoded" in row.what else 1.5
     note = "one thread, no workers; decode, resize, flip, turn, shrink, light, blur, noise"
     return replace(row, goal=Goal("at least", bound), note=note)
