@@ -19,10 +19,14 @@ from castings import count_of, folder_of
 from ceilings import device
 from peak import run_watched
 from record import Goal, Row, write
-from settings import CURVE, EPOCHS, SIDE, pick
+from settings import CURVE, EPOCHS, FULL, SIDE, pick
+
+from casting_inspect.data.manifest import read_manifest
 
 MOST = 2048.0
 """MiB that a stage may take beside the model."""
+AUDITED = 10_000 if FULL else 1_000
+"""Pictures that are audited at most: a tenth of a second each; experiments/audit has its curve."""
 MODEL_MIB = 4 * 20_024_384 / 2**20
 """VGG-19's convolutions in float32, which is all of it that the default head keeps."""
 SCRATCH_EPOCHS = pick(2, 1)
@@ -39,7 +43,11 @@ def stages(root: Path, folder: Path) -> Iterator[tuple[str, list[str]]]:
     frozen = [*train, *ours.frozen_words(folder / "cache", EPOCHS), f"model.image_size={SIDE}"]
     yield "frozen, first run", [*frozen, f"hydra.run.dir={folder / 'first'}"]
     yield "frozen, features cached", [*frozen, f"hydra.run.dir={folder / 'second'}"]
-    yield "audit", ["-m", "casting_inspect.audit", f"data.root={root}", f"out={folder / 'audit'}"]
+    if len(read_manifest(root / "manifest.csv")) <= AUDITED:
+        yield (
+            "audit",
+            ["-m", "casting_inspect.audit", f"data.root={root}", f"out={folder / 'audit'}"],
+        )
     yield (
         f"`cnn` from scratch, {SIDE} px, {SCRATCH_EPOCHS} epochs",
         [

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import ours
 import torch
@@ -109,7 +110,7 @@ def main() -> None:
     share = asked / found["ours"].median / rate(found["matrix"])
     peers = {"eager": "eager float32", "onnx": "ONNX Runtime, float32"}
     goals = {"eager": Goal("at least", 1.9)}
-    ceiling = {"share": share, "ceiling": f"matrix product, {type_name(kind)}"}
+    ceiling: dict[str, Any] = {"share": share, "ceiling": f"matrix product, {type_name(kind)}"}
     what = f"features of VGG-19, {SIDE} px"
     rows = [
         rated(what, found["ours"], BATCH, peers[key], found[key], goal=goals.get(key), **ceiling)

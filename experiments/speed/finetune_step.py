@@ -21,7 +21,7 @@ from record import Goal, Row, compared, write
 from settings import BATCH, REPEATS, SIDE, pick
 from turns import Turned, steps, take_turns
 
-BATCHES = {"gap": BATCH, "paper": pick(max(1, BATCH // 2), 2)}
+BATCHES = {"gap": BATCH, "paper": pick(max(1, BATCH // 4), 2)}
 PICTURES = pick(14 * BATCH, 32)
 """Enough that no epoch ends while steps are timed."""
 
@@ -34,12 +34,13 @@ def words(head: str) -> list[str]:
     ]
 
 
-def candidate(name: str, root: Path, run: Path, head: str) -> None:
+def candidate(name: str, pictures: str, run: str, head: str) -> None:
     """Run one candidate's loop, in its own process."""
+    root = Path(pictures)
     if name == "matrix":
         steps(matrix(our_type()))
     elif name == "ours":
-        ours.loop(root, run, words(head)).fit(Turned)
+        ours.loop(root, Path(run), words(head)).fit(Turned)
     else:
         network = pooled_vgg19() if head == "gap" else vgg19()
         plain_lightning(network, root, SIDE, BATCHES[head], 100, Turned)
@@ -76,8 +77,7 @@ def rows_of(head: str, root: Path, folder: Path) -> list[Row]:
 def main() -> None:
     """Measure and write results/finetune_step.csv."""
     if sys.argv[1:2] == ["--turn"]:
-        name, root, run, head = sys.argv[2:]
-        candidate(name, Path(root), Path(run), head)
+        candidate(*sys.argv[2:])
         return
     with tempfile.TemporaryDirectory() as name:
         root = folder_of(Path(name) / "pictures", PICTURES)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import ours
 from castings import count_of, folder_of
@@ -59,14 +60,14 @@ def first_run_rows(folder: Path) -> list[Row]:
     for peer, epochs in peers.items():
         theirs = extrapolated(epochs, SUBSET, count, EPOCHS)
         note = f"peer: 2 epochs on {SUBSET} pictures, extrapolated to {EPOCHS}"
-        common = {"peer": peer, "theirs": theirs, "pictures": count, "note": note}
+        common: dict[str, Any] = {"peer": peer, "theirs": theirs, "pictures": count, "note": note}
         rows += [
             Row(
                 f"frozen VGG-19, {EPOCHS} epochs, first run",
                 ours=cold.seconds,
                 ratio=theirs / cold.seconds,
                 goal=Goal("at least", 150),
-                **common,  # type: ignore[arg-type]
+                **common,
             ),
             Row(
                 f"frozen VGG-19, {EPOCHS} epochs, features cached",
@@ -76,7 +77,7 @@ def first_run_rows(folder: Path) -> list[Row]:
                 repeats=len(cached.seconds),
                 low=min(cached.seconds),
                 high=max(cached.seconds),
-                **common,  # type: ignore[arg-type]
+                **common,
             ),
         ]
     whole = Row(

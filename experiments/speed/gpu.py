@@ -86,8 +86,9 @@ def timm_loop(root: Path, wrap: Callable[[Any], Any]) -> None:
             optimizer.step()
 
 
-def candidate(name: str, root: Path, run: Path) -> None:
+def candidate(name: str, pictures: str, run: str) -> None:
     """Run one candidate's loop, in its own process."""
+    root = Path(pictures)
     if name == "matrix":
         steps(matrix(our_type()))
     elif name == "timm":
@@ -100,7 +101,7 @@ def candidate(name: str, root: Path, run: Path) -> None:
         timm_loop(root, once_more)
     else:
         whole = name == "epochs"
-        ours.loop(root, run, words()).fit(lambda loader: Turned(loader, epochs=whole))
+        ours.loop(root, Path(run), words()).fit(lambda loader: Turned(loader, epochs=whole))
 
 
 def measured(folder: Path) -> list[Row]:
@@ -145,8 +146,7 @@ def absent() -> list[Row]:
 def main() -> None:
     """Measure and write results/gpu.csv."""
     if sys.argv[1:2] == ["--turn"]:
-        name, root, run = sys.argv[2:]
-        candidate(name, Path(root), Path(run))
+        candidate(*sys.argv[2:])
         return
     if torch.cuda.is_available():
         with tempfile.TemporaryDirectory() as name:

@@ -40,7 +40,7 @@ def needed(loop: ours.Loop) -> int:
     from casting_inspect.training.precision import autocast
 
     network = loop.classifier.network.train()
-    values = sum(p.numel() * p.element_size() for p in network.parameters())
+    values: int = sum(p.numel() * p.element_size() for p in network.parameters())
     kept: dict[tuple[int, int], int] = {}
 
     def note(tensor: torch.Tensor) -> Any:
@@ -61,8 +61,8 @@ def needed(loop: ours.Loop) -> int:
 def main() -> None:
     """Measure and write results/memory.csv."""
     if sys.argv[1:2] == ["--turn"]:
-        _, root, run = sys.argv[2:]
-        ours.loop(Path(root), Path(run), words()).fit(Turned)
+        _, pictures, run = sys.argv[2:]
+        ours.loop(Path(pictures), Path(run), words()).fit(Turned)
         return
     if device().type != "cpu":
         write("memory", [no_figure()])

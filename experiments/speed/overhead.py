@@ -61,9 +61,9 @@ def bare(of: ours.Loop, wrap: Any) -> None:
         optimizer.step()
 
 
-def candidate(name: str, root: Path, run: Path) -> None:
+def candidate(name: str, root: str, run: str) -> None:
     """Run one candidate's loop, in its own process."""
-    loop = ours.loop(root, run, words())
+    loop = ours.loop(Path(root), Path(run), words())
     if name == "ours":
         loop.fit(Turned)
     else:
@@ -136,8 +136,7 @@ def bare_head(rows: int) -> None:
 def main() -> None:
     """Measure and write results/overhead.csv."""
     if sys.argv[1:2] == ["--turn"]:
-        name, root, run = sys.argv[2:]
-        candidate(name, Path(root), Path(run))
+        candidate(*sys.argv[2:])
         return
     with tempfile.TemporaryDirectory() as name:
         rows = [step_row(Path(name)), cached_rows(Path(name))]

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -110,7 +111,7 @@ def rows_of(kind: str, root: Path) -> list[Row]:
     )
     count = len(find_manifest(root))
     share = found["decoding"].median / found["files"].median
-    ceiling = {"share": share, "ceiling": "OpenCV's decoding alone"}
+    ceiling: dict[str, Any] = {"share": share, "ceiling": "OpenCV's decoding alone"}
     rows = []
     for peer in (TENSORS, PIL, TIMM):
         at = (count, peer, found[peer])

@@ -36,15 +36,16 @@ def words() -> list[str]:
     ]
 
 
-def candidate(name: str, root: Path, run: Path) -> None:
+def candidate(name: str, pictures: str, run: str) -> None:
     """Run one candidate's loop, in its own process."""
+    root = Path(pictures)
     epochs = partial(Turned, epochs=True)
     if name == "plain":
         from casting_inspect.models.cnn import SmallCnn
 
         plain_lightning(SmallCnn(), root, PIXELS, BATCH, 1_000, epochs)
         return
-    loop = ours.loop(root, run, words())
+    loop = ours.loop(root, Path(run), words())
     if name == "ours":
         loop.fit(epochs)
     else:
@@ -54,8 +55,7 @@ def candidate(name: str, root: Path, run: Path) -> None:
 def main() -> None:
     """Measure and write results/scratch.csv."""
     if sys.argv[1:2] == ["--turn"]:
-        name, root, run = sys.argv[2:]
-        candidate(name, Path(root), Path(run))
+        candidate(*sys.argv[2:])
         return
     with tempfile.TemporaryDirectory() as name:
         root = folder_of(Path(name) / "pictures", PICTURES)
