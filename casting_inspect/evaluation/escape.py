@@ -76,7 +76,12 @@ def castings_needed(max_escape: float, escapes: int = 0, confidence: float = CON
 
 
 def escape_threshold(
-    scores: Floats, groups: NDArray[np.generic], max_escape: float, confidence: float = CONFIDENCE
+    scores: Floats,
+    groups: NDArray[np.generic],
+    max_escape: float,
+    confidence: float = CONFIDENCE,
+    *,
+    worst: float = 0.0,
 ) -> EscapeThreshold:
     """Return the smallest threshold from which on the bound on escapes holds at every stricter one.
 
@@ -90,6 +95,7 @@ def escape_threshold(
         groups: The group of each file, (n,).
         max_escape: The largest escape rate, above 0 and below 1.
         confidence: Of the bound.
+        worst: The lowest possible score.
     """
     _, number = np.unique(groups, return_inverse=True)
     sizes = np.bincount(number)
@@ -100,9 +106,9 @@ def escape_threshold(
     # at a threshold equal to a score that file and its equals are rejected, all above pass
     first = np.flatnonzero(np.r_[True, ranked[1:] < ranked[:-1]])
     sums = np.r_[0.0, passing][first]
-    candidates = np.r_[ranked[first], 0.0]
+    candidates = np.r_[ranked[first], worst]
     sums = np.minimum(np.r_[sums, passing[-1]], count)
-    if candidates[-2] <= 0.0:  # a score of nought is rejected at the threshold nought
+    if candidates[-2] <= worst:  # the worst score is rejected at a threshold equal to it
         candidates, sums = candidates[:-1], sums[:-1]
     limits = upper_limit(sums, count, confidence)
     held = np.cumprod(limits <= max_escape).astype(bool)
