@@ -118,7 +118,7 @@ def conformal(scores: Floats, groups: NDArray[np.generic], level: float, seed: i
         seed: Of the draw.
 
     Returns:
-        The score; minus infinity where the level is below 1 / (G + 1), so that nothing is ruled out.
+        The score; minus infinity where the level is below 1 / (G + 1): nothing is ruled out.
     """
     order = np.random.default_rng(seed).permutation(len(scores))
     _, first = np.unique(groups[order], return_index=True)
