@@ -39,8 +39,12 @@ test-slow: setup  ## spawned workers, real kills, the wheel
 test-real: setup  ## with the real pictures and weights, where they are
 	$(PYTEST) -m real
 
-bench: setup  ## speed, measured side by side; tables in experiments/speed/results
-	$(BIN)/python experiments/speed/bench.py
+bench: .venv/.bench  ## speed against peers and ceilings, 40 minutes; tables in experiments/speed
+	$(BIN)/python experiments/speed/run.py
+
+.venv/.bench: .venv/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
+	touch $@
 
 clean:  ## remove what was made here, the environment and the runs excepted
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov

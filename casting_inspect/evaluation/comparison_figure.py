@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Final
 
@@ -70,8 +71,7 @@ def escape_overkill_figure(contenders: Sequence[Contender]) -> Figure:
 def _label(one: Contender, *, reference: bool) -> str:
     role = "\n(reference)" if reference else ""
     dollar = r"\$"  # matplotlib would begin a formula
-    dollar = r"\$"  # matplotlib would begin a formula
-    words = one.name.replace(" ", "\n", 1) if len(one.name) > 26 else one.name
+    words = "\n".join(textwrap.wrap(one.name, 26, break_on_hyphens=False)) or one.name
     # matplotlib leaves labels that begin with an underscore out of the legend
     return f"{' ' * words.startswith('_')}{words.replace('$', dollar)}{role}"
 

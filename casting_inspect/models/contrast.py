@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -74,21 +76,22 @@ def centre_contrast(values: Tensor, centre: int) -> tuple[Tensor, Tensor]:
 
     axes = ((0, reach), (reach, 0), (slant, slant), (slant, -slant))
     sides = [(neighbour(y, x), neighbour(-y, -x)) for y, x in axes]
-    brighter = [means - torch.maximum(one, other) for one, other in sides]
-    darker = [torch.minimum(one, other) - means for one, other in sides]
-    spot = least(brighter).clamp(min=0) - least(darker).clamp(min=0)
-    line = most(brighter).clamp(min=0) - most(darker).clamp(min=0)
+    higher = [torch.maximum(one, other) for one, other in sides]
+    lower = [torch.minimum(one, other) for one, other in sides]
+    # rounding keeps the order, so the least difference is, to the bit, that with the largest
+    spot = (means - most(higher)).clamp(min=0) - (least(lower) - means).clamp(min=0)
+    line = (means - least(higher)).clamp(min=0) - (most(lower) - means).clamp(min=0)
     return spot, line
 
 
 def least(values: list[Tensor]) -> Tensor:
     """Return the smallest at each place."""
-    return torch.stack(values).amin(dim=0)
+    return functools.reduce(torch.minimum, values)  # without a copy of all of them
 
 
 def most(values: list[Tensor]) -> Tensor:
     """Return the largest at each place."""
-    return torch.stack(values).amax(dim=0)
+    return functools.reduce(torch.maximum, values)
 
 
 def box_mean(values: Tensor, size: int) -> Tensor:

@@ -11,7 +11,6 @@ from typing import Any
 
 import lightning as L
 import torch
-from hydra.utils import instantiate
 from lightning.pytorch import Callback
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
@@ -28,6 +27,7 @@ from casting_inspect.training.callbacks import (
 )
 from casting_inspect.training.checkpoints import AtomicCheckpointIO, RunCheckpoints
 from casting_inspect.training.classifier import CastingClassifier
+from casting_inspect.training.optimizer import optimizer_maker
 from casting_inspect.training.run_folder import RunFolder
 from casting_inspect.training.tensorboard import EventLogger
 from casting_inspect.training.weighting import LossWeights
@@ -120,7 +120,7 @@ def build_classifier(
         head_lr=finetune.head_lr,
         backbone_lr=finetune.backbone_lr,
         open_every=finetune.open_every,
-        make_optimizer=instantiate(config.optimizer, _partial_=True),
+        make_optimizer=optimizer_maker(config.optimizer),
         make_schedule=make_schedule(config.scheduler),
         class_weights=weights.classes,
         row_weights=weights.rows,

@@ -122,7 +122,11 @@ class CastingClassifier(L.LightningModule):
         """Seed the global generators from (seed, step), so that a resumed run repeats them."""
         del batch, batch_idx
         state = np.random.SeedSequence([self.seed, self.global_step]).generate_state(1, np.uint64)
-        torch.manual_seed(int(state[0]))
+        if self.device.type == "cpu":
+            # torch.manual_seed also writes a traceback for each kind of device that is not there
+            torch.default_generator.manual_seed(int(state[0]))
+        else:
+            torch.manual_seed(int(state[0]))
 
     def training_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> Tensor:
         """Return the loss of one batch.

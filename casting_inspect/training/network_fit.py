@@ -19,6 +19,7 @@ from casting_inspect.training.checkpoints import RunCheckpoints, complete, load,
 from casting_inspect.training.classifier import CastingClassifier
 from casting_inspect.training.fitting import Fitted, Rows
 from casting_inspect.training.loaders import Bench, Choices, Loaders
+from casting_inspect.training.optimizer import updates_in_one_pass
 from casting_inspect.training.precision import (
     autocast,
     device_of,
@@ -103,6 +104,7 @@ class NetworkFitter:
                 "finetune": choices.strategy,
                 "cached_features": choices.cached,
                 "channels_last": choices.channels_last,
+                "fused_optimizer": updates_in_one_pass(self.config.optimizer),
                 "compiled": bool(self.config.trainer.compile) and not choices.cached,
             },
         }

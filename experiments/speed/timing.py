@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import statistics
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
+from settings import REPEATS
 
 
 @dataclass(frozen=True)
@@ -21,9 +22,13 @@ class Timed:
         """The median in seconds."""
         return statistics.median(self.seconds)
 
+    def per(self, count: float) -> Timed:
+        """Return the seconds of one of ``count`` things that were timed together."""
+        return Timed(tuple(value / count for value in self.seconds))
+
 
 def side_by_side(
-    candidates: Mapping[str, Callable[[], object]], repeats: int = 5
+    candidates: Mapping[str, Callable[[], object]], repeats: int = REPEATS
 ) -> dict[str, Timed]:
     """Time candidates in turn, ``repeats`` times round, after one round that does not count.
 
@@ -32,17 +37,38 @@ def side_by_side(
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for round_ in range(repeats + 1):
         for name, run in candidates.items():
-            started = time.perf_counter()
-            run()
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
+            took = timed(run)
             if round_:
-                seconds[name].append(time.perf_counter() - started)
+                seconds[name].append(took)
     return {name: Timed(tuple(values)) for name, values in seconds.items()}
 
 
-def matmul_rate(dtype: torch.dtype, device: torch.device, side: int = 2048) -> Callable[[], object]:
-    """Return a matrix product of 2 * side^3 operations, the ceiling of every convolution."""
-    a = torch.randn(side, side, device=device).to(dtype)
-    b = torch.randn(side, side, device=device).to(dtype)
-    return lambda: a @ b
+def timed(run: Callable[[], object]) -> float:
+    """Return the seconds of one call, a GPU's queue emptied."""
+    started = time.perf_counter()
+    run()
+    wait_for_device()
+    return time.perf_counter() - started
+
+
+def wait_for_device() -> None:
+    """Wait until a GPU, where there is one, has done what it was given."""
+    torch = sys.modules.get("torch")  # not imported for this alone
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def extrapolated(epochs: Sequence[float], measured: int, wanted: int, number: int) -> float:
+    """Return the seconds of ``number`` epochs on ``wanted`` pictures from a few on ``measured``.
+
+    The fastest measured epoch counts, which is the peer's best: the first one warms up.
+
+    Args:
+        epochs: Seconds of the measured epochs.
+        measured: Pictures in each of them.
+        wanted: Pictures of an epoch that is asked for.
+        number: Epochs asked for.
+    """
+    if not epochs or measured < 1:
+        raise ValueError("at least one epoch of one picture must have been measured")
+    return min(epochs) / measured * wanted * number

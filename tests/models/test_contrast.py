@@ -13,7 +13,9 @@ from casting_inspect.models.contrast import (
     box_mean,
     centre_contrast,
     contrasts,
+    least,
     local_contrast,
+    most,
     odd,
 )
 
@@ -126,3 +128,33 @@ def test_local_contrast_is_the_closed_form_of_scipys_filters():
     expected = 0.5 + 0.2 * centred / np.maximum(np.sqrt(smooth(centred**2)), 0.02)
     found = local_contrast(torch.from_numpy(values)[None, None])[0, 0]
     np.testing.assert_allclose(found, expected.clip(0, 1), atol=1e-4)
+
+
+def test_least_and_most_are_the_bits_of_the_stacked_extremes() -> None:
+    values = list(torch.randn(4, 2, 1, 9, 9, generator=torch.Generator().manual_seed(0)))
+    values[2] = values[1].clone()  # ties
+    assert torch.equal(least(values), torch.stack(values).amin(dim=0))
+    assert torch.equal(most(values), torch.stack(values).amax(dim=0))
+
+
+@pytest.mark.parametrize("grain", [1_000, 10])  # with 10 many differences are the same
+def test_spot_and_line_are_their_definitions_to_the_bit(grain: int) -> None:
+    drawn = torch.rand(1, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
+    values, centre = (drawn * grain).round() / grain, 5
+    means = box_mean(values, centre)[0, 0].numpy()
+    reach, slant = round(1.5 * centre), round(1.5 * centre * 0.7071)
+    padded = np.pad(means, reach, mode="edge")
+
+    def at(y: int, x: int) -> np.ndarray:
+        return padded[reach + y :, reach + x :][:SIDE, :SIDE]
+
+    pairs = [
+        (at(y, x), at(-y, -x)) for y, x in ((0, reach), (reach, 0), (slant, slant), (slant, -slant))
+    ]
+    brighter = np.array([means - np.maximum(one, other) for one, other in pairs])
+    darker = np.array([np.minimum(one, other) - means for one, other in pairs])
+    spot, line = centre_contrast(values, centre)
+    zero = np.float32(0)
+    for found, kind in ((spot, np.min), (line, np.max)):
+        expected = np.maximum(kind(brighter, axis=0), zero) - np.maximum(kind(darker, axis=0), zero)
+        assert np.array_equal(found[0, 0].numpy(), expected)

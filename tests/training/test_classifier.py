@@ -194,3 +194,10 @@ def test_an_unknown_monitor_says_what_is_logged(tmp_path: Path) -> None:
     run = trainer(tmp_path, callbacks=[RunCheckpoints(tmp_path, "val/los")])
     with pytest.raises(UserError, match=r"val/los is not logged.*val/loss"):
         run.fit(CastingClassifier(Brightness()), loader(samples(8)), [loader(samples(8))])
+
+
+def test_a_step_draws_what_torch_seeded_with_run_and_step_draws() -> None:
+    CastingClassifier(Brightness(), seed=3).on_train_batch_start({}, 0)
+    drawn = torch.rand(4)
+    torch.manual_seed(int(np.random.SeedSequence([3, 0]).generate_state(1, np.uint64)[0]))
+    assert torch.equal(torch.rand(4), drawn)
