@@ -38,6 +38,8 @@ def youden(table: pd.DataFrame, options: Options) -> float:
     normal = truths(table)
     scores = table["p_normal"].to_numpy(np.float64)
     edges, balanced = balanced_accuracies(scores, normal, shares_by_group(table, normal))
+    if balanced.max() < 0.5 - _SAME:  # all worse than chance: rejecting every part is not
+        return 1.0
     best = balanced >= balanced.max() - _SAME
     # neighbours that are equally good are one interval
     starts = np.flatnonzero(best & ~np.concatenate([[False], best[:-1]]))

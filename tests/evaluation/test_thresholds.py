@@ -33,6 +33,7 @@ any_rows = st.lists(
 
 @settings(deadline=None, max_examples=40)
 @example([("normal", "a", 1.0), ("defective", "a", 1.0 - 2.0**-53)])
+@example([("normal", "a", 0.0), ("defective", "a", 1.0)])
 @given(any_rows)
 def test_no_threshold_has_a_higher_balanced_accuracy_by_group(
     rows: list[tuple[str, str, float]],
