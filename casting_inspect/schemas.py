@@ -245,8 +245,14 @@ class LoggerSchema:
 class DecideSchema:
     """How a probability becomes a verdict."""
 
-    name: str = field(default=MISSING, metadata=one_of("fixed", "youden"))
+    name: str = field(default=MISSING, metadata=one_of("fixed", "youden", "escape", "cost"))
     threshold: float | None = field(default=MISSING, metadata=between(0, 1))
+    # of single rules
+    max_escape: float | None = field(default=None, metadata=between(0, 1, above=True, below=True))
+    best_effort: bool | None = None
+    cost_escape: float | None = field(default=None, metadata=above_zero())
+    cost_overkill: float | None = field(default=None, metadata=above_zero())
+    prevalence: float | None = field(default=None, metadata=between(0, 1, above=True, below=True))
 
 
 @dataclass

@@ -22,13 +22,11 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from casting_inspect.evaluation.decisions import decide
 from casting_inspect.evaluation.metrics import split_metrics
 from casting_inspect.evaluation.objective import group_log_loss
 from casting_inspect.evaluation.predictions import read_predictions
-from casting_inspect.evaluation.thresholds import (
-    shares_by_group,
-    threshold_of,
-)
+from casting_inspect.evaluation.thresholds import shares_by_group
 from casting_inspect.files import replace_text
 
 HERE = Path(__file__).parent
@@ -61,7 +59,7 @@ def of_fold(table: pd.DataFrame, split: str, fold: int) -> pd.DataFrame:
 
 
 def threshold(rule: str, validation: pd.DataFrame) -> float:
-    return threshold_of(rule, {"threshold": 0.5}, validation)
+    return decide(rule, {"threshold": 0.5}, validation).threshold
 
 
 def inner_balanced_accuracy(rule: str, validation: pd.DataFrame) -> float:

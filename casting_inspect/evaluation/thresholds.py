@@ -2,45 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from casting_inspect.errors import UserError
 from casting_inspect.evaluation.metrics import truths
-from casting_inspect.evaluation.predictions import complete_predictions
 
 Floats = NDArray[np.float64]
 Options = Mapping[str, Any]
 
 _SAME: Final = 1e-12
 """Balanced accuracies closer than this are equal: sums of the same shares in another order."""
-
-
-def threshold_of(rule: str, options: Options, table: pd.DataFrame | None) -> float:
-    """Return the threshold that a rule gives; a part passes when ``p_normal`` is above it.
-
-    Args:
-        rule: One of ``RULES``.
-        options: The rule's own keys.
-        table: A predictions table of validation or out-of-fold rows, nothing of the test part;
-            None where there is none.
-
-    Raises:
-        UserError: If the rule needs predictions of both classes and has none.
-    """
-    if rule not in NEEDS_PREDICTIONS:
-        return RULES[rule](pd.DataFrame(), options)
-    if table is None or table["label"].nunique() < 2:
-        raise UserError(
-            f"decide={rule} finds the threshold on validation pictures of both classes, and this "
-            "run has none: take data.split=group with data.inner_folds=5, a data.val_fraction "
-            "above 0, or decide=fixed"
-        )
-    return RULES[rule](complete_predictions(table), options)
 
 
 def fixed(table: pd.DataFrame, options: Options) -> float:
@@ -111,11 +86,3 @@ def balanced_accuracies(
     ]
     balanced = (rejected[0] + 1.0 - rejected[1]) / 2.0
     return edges, np.asarray(balanced, dtype=np.float64)
-
-
-RULES: Final[dict[str, Callable[[pd.DataFrame, Options], float]]] = {
-    "fixed": fixed,
-    "youden": youden,
-}
-"""Each from a complete predictions table and the rule's options to a threshold."""
-NEEDS_PREDICTIONS: Final = frozenset(RULES) - {"fixed"}

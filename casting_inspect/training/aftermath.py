@@ -41,6 +41,7 @@ class Protocol:
         epochs: Epochs of the fit that is tested.
         best_epoch: The epoch whose state was tested, from 1.
         threshold: On p_normal.
+        decision: The rule, its reason and what it found (``evaluation.decisions.Decision``).
         evidence: What the figures are of, where they are not this fit's own.
     """
 
@@ -50,6 +51,7 @@ class Protocol:
     epochs: int
     best_epoch: int
     threshold: float | None
+    decision: dict[str, Any] | None
     evidence: str = ""
 
 

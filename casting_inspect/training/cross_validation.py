@@ -11,8 +11,8 @@ from omegaconf import OmegaConf
 
 from casting_inspect.data.splits import BY_GROUP
 from casting_inspect.errors import UserError
+from casting_inspect.evaluation.decisions import decide
 from casting_inspect.evaluation.predictions import read_predictions
-from casting_inspect.evaluation.thresholds import threshold_of
 from casting_inspect.training.aftermath import Protocol, write_evidence
 from casting_inspect.training.experiment import Run, fitter_of, run_fold, write_start
 from casting_inspect.training.nested import median_epochs, plan_of
@@ -61,12 +61,12 @@ def run_all_folds(run: Run, command: list[str]) -> dict[str, Any]:
         [read_predictions(run.folder.fold(number).predictions) for number in range(folds)],
         ignore_index=True,
     )
-    threshold = None
+    decision = None
     if final:
-        threshold = threshold_of(
+        decision = decide(
             run.config.decide.name, run.plain["decide"], pooled[pooled["split"] == "test"]
         )
-        run.console.print(f"\nfit on all groups: {epochs} epochs, threshold {threshold:.6g}")
+        run.console.print(f"\nfit on all groups: {epochs} epochs; {decision.reason}")
         with run.record.timed("fit"):
             fitter.fit(plan_of(whole.data).train, None, epochs, run.folder.root)
     protocol = Protocol(
@@ -75,12 +75,15 @@ def run_all_folds(run: Run, command: list[str]) -> dict[str, Any]:
         best_epochs=best,
         epochs=epochs,
         best_epoch=epochs,
-        threshold=threshold,
+        threshold=None if decision is None else decision.threshold,
+        decision=None if decision is None else dataclasses.asdict(decision),
         evidence=CROSS_VALIDATED.format(folds=folds),
     )
     with run.record.timed("evaluate"):
         metrics = write_evidence(run.config, run.plain, run.folder, pooled, whole.data, protocol)
-    run.record.finish(folds=folds, epochs=epochs, threshold=threshold)
+    run.record.finish(
+        folds=folds, epochs=epochs, threshold=protocol.threshold, decision=protocol.decision
+    )
     return metrics
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from rich.console import Console
 from casting_inspect.data.manifest import dataset_digest, read_manifest, write_manifest
 from casting_inspect.data.module import CastingDataModule
 from casting_inspect.errors import UserError
-from casting_inspect.evaluation.thresholds import NEEDS_PREDICTIONS, threshold_of
+from casting_inspect.evaluation.decisions import NEEDS_PREDICTIONS, Decision, decide
 from casting_inspect.training import assembly
 from casting_inspect.training.aftermath import Protocol, split_facts, write_evidence
 from casting_inspect.training.fitting import Fitter, Rows
@@ -144,7 +145,7 @@ def run_fold(run: Run, *, show: bool = True) -> dict[str, Any]:
         run.console.print("trainer.evaluate=false: nothing is predicted or measured")
         return {}
     if run.config.decide.name in NEEDS_PREDICTIONS and not (plan.inner or len(plan.watch)):
-        threshold_of(run.config.decide.name, run.plain["decide"], None)  # says what is missing
+        decide(run.config.decide.name, run.plain["decide"], None)  # says what is missing
     parts, protocol = (_nested if plan.inner else _single)(run, fitter, plan)
     predictions = predictions_table(
         run.data,
@@ -161,7 +162,10 @@ def run_fold(run: Run, *, show: bool = True) -> dict[str, Any]:
             run.config, run.plain, run.folder, predictions, run.data, protocol, show=show
         )
     run.record.finish(
-        epochs=protocol.epochs, best_epoch=protocol.best_epoch, threshold=protocol.threshold
+        epochs=protocol.epochs,
+        best_epoch=protocol.best_epoch,
+        threshold=protocol.threshold,
+        decision=protocol.decision,
     )
     return metrics
 
@@ -202,6 +206,9 @@ def _single(run: Run, fitter: Fitter, plan: Plan) -> tuple[Parts, Protocol]:
         for split, rows in {"val": plan.watch, **tested}.items():
             if len(rows):
                 parts.append((split, "", fitted.score(rows)))
+    decision = _decision(run, parts)
+    if decision.facts:
+        run.console.print(decision.reason)
     chosen_on = "validation part" if len(plan.watch) else "nothing: as configured"
     protocol = Protocol(
         inner_folds=1 if len(plan.watch) else 0,
@@ -209,7 +216,8 @@ def _single(run: Run, fitter: Fitter, plan: Plan) -> tuple[Parts, Protocol]:
         best_epochs=[fitted.best_epoch],
         epochs=fitted.epochs,
         best_epoch=fitted.best_epoch,
-        threshold=_threshold(run, parts),
+        threshold=decision.threshold,
+        decision=dataclasses.asdict(decision),
     )
     return parts, protocol
 
@@ -226,10 +234,10 @@ def _nested(run: Run, fitter: Fitter, plan: Plan) -> tuple[Parts, Protocol]:
         inner = fit_inner_folds(plan, fitter, run.folder, run.console.print)
     parts: Parts = [("val", str(number), fit.scores) for number, fit in enumerate(inner)]
     best = [fit.best_epoch for fit in inner]
-    epochs, threshold = median_epochs(best), _threshold(run, parts)
+    epochs, decision = median_epochs(best), _decision(run, parts)
     run.console.print(
         f"{len(inner)} inner folds: best epochs {', '.join(map(str, best))}, median {epochs}; "
-        f"threshold {threshold:.6g} ({run.config.decide.name})"
+        f"{decision.reason}"
     )
     if run.config.trainer.evaluate is True:
         with run.record.timed("fit"):
@@ -242,16 +250,17 @@ def _nested(run: Run, fitter: Fitter, plan: Plan) -> tuple[Parts, Protocol]:
         best_epochs=best,
         epochs=epochs,
         best_epoch=epochs,
-        threshold=threshold,
+        threshold=decision.threshold,
+        decision=dataclasses.asdict(decision),
     )
     return parts, protocol
 
 
-def _threshold(run: Run, parts: Parts) -> float:
-    """Return the configured rule's threshold, from validation rows alone."""
+def _decision(run: Run, parts: Parts) -> Decision:
+    """Return what the configured rule decides, from validation rows alone."""
     validation = [part for part in parts if part[0] == "val"]
     table = predictions_table(run.data, validation, {}) if validation else None
-    return threshold_of(run.config.decide.name, run.plain["decide"], table)
+    return decide(run.config.decide.name, run.plain["decide"], table)
 
 
 def _shown(run: Run, plan: Plan) -> Rows | None:

@@ -12,8 +12,8 @@ import pytest
 
 from casting_inspect import train
 from casting_inspect.data.manifest import read_manifest, write_manifest
+from casting_inspect.evaluation.decisions import decide
 from casting_inspect.evaluation.predictions import read_predictions
-from casting_inspect.evaluation.thresholds import threshold_of
 from casting_inspect.training.checkpoints import load_network
 
 CACHED = [
@@ -84,7 +84,7 @@ def test_the_threshold_is_that_of_the_out_of_fold_rows(run: Path) -> None:
     predictions = read_predictions(run / "predictions.csv")
     held = predictions[predictions["split"] == "val"]
     assert predictions["threshold"].nunique() == 1
-    assert predictions["threshold"][0] == pytest.approx(threshold_of("youden", {}, held))
+    assert predictions["threshold"][0] == pytest.approx(decide("youden", {}, held).threshold)
     assert read_json(run / "run.json")["threshold"] == predictions["threshold"][0]
 
 
@@ -170,7 +170,7 @@ def test_the_final_model_has_learnt_from_all_groups_and_shows_the_cross_validati
     epochs = [read_json(run / f"fold_{k}" / "run.json")["epochs"] for k in range(3)]
     assert record["epochs"] == int(np.median(epochs))
     tested = pooled[pooled["split"] == "test"]
-    assert record["threshold"] == pytest.approx(threshold_of("youden", {}, tested))
+    assert record["threshold"] == pytest.approx(decide("youden", {}, tested).threshold)
     metrics = [read_json(folder / "metrics.json") for folder in (run, every_fold)]
     assert metrics[0]["test"] == metrics[1]["test"]
     network, provenance = load_network(run / "checkpoints" / "best.ckpt")

@@ -9,8 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from casting_inspect.errors import UserError
+from casting_inspect.evaluation.decisions import decide
 from casting_inspect.evaluation.metrics import split_metrics
-from casting_inspect.evaluation.thresholds import threshold_of
 
 
 def table_of(rows: list[tuple[str, str, float]]) -> pd.DataFrame:
@@ -20,7 +20,7 @@ def table_of(rows: list[tuple[str, str, float]]) -> pd.DataFrame:
 
 
 def youden(rows: list[tuple[str, str, float]]) -> float:
-    return threshold_of("youden", {}, table_of(rows))
+    return decide("youden", {}, table_of(rows)).threshold
 
 
 scores = st.sampled_from([0.0, 0.1, 0.2, 0.3, 0.45, 0.5, 0.8, 0.99, 1.0]) | st.floats(0, 1)
@@ -86,13 +86,13 @@ def test_wide_groups_are_the_unit_where_they_are_known() -> None:
     rows = [("normal", f"n{k}", 0.4) for k in range(3)] + [("normal", "n3", 0.9)]
     rows += [("defective", f"d{k}", 0.5) for k in range(2)] + [("defective", "d2", 0.1)]
     table = table_of(rows)
-    assert threshold_of("youden", {}, table) < 0.4
+    assert decide("youden", {}, table).threshold < 0.4
     wide = table.assign(group_wide=table["group"].replace({"n0": "w", "n1": "w", "n2": "w"}))
-    assert threshold_of("youden", {}, wide) > 0.5
+    assert decide("youden", {}, wide).threshold > 0.5
 
 
 def test_the_fixed_rule_looks_at_nothing() -> None:
-    assert threshold_of("fixed", {"threshold": 0.3}, None) == 0.3
+    assert decide("fixed", {"threshold": 0.3}, None).threshold == 0.3
 
 
 @pytest.mark.parametrize("rows", [None, [("normal", "a", 0.4)]])
@@ -101,4 +101,4 @@ def test_without_validation_rows_of_both_classes_there_is_no_threshold(
 ) -> None:
     table = None if rows is None else table_of(rows)
     with pytest.raises(UserError, match="decide=youden finds the threshold on validation"):
-        threshold_of("youden", {}, table)
+        decide("youden", {}, table)

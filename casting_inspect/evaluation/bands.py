@@ -1,0 +1,127 @@
+"""Two thresholds: pass above, reject at or below, a person looks at what lies between."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from casting_inspect.evaluation.calibration import Calibration
+from casting_inspect.evaluation.escape import CONFIDENCE, escape_threshold
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Band:
+    """A part passes when its score is above ``high``, and is rejected at or below ``low``.
+
+    Attributes:
+        low: At most ``high``; equal to it when nobody looks.
+        high: The upper end.
+    """
+
+    low: float
+    high: float
+
+    def verdicts(self, scores: Floats) -> NDArray[np.int8]:
+        """Return 1 for pass, 0 for reject and -1 for a person, (n,)."""
+        found = np.full(len(scores), -1, np.int8)
+        found[scores <= self.low] = 0
+        found[scores > self.high] = 1
+        return found
+
+
+def by_cost(escape: float, overkill: float, review: float | None = None) -> Band:
+    """Return the band of least expected cost on probabilities of normal (Chow 1970).
+
+    Passing a part of probability p costs (1 - p) ``escape``, rejecting it p ``overkill``, a look at
+    it ``review``; the person is right.
+
+    Args:
+        escape: Cost of a defective part that passes, above 0.
+        overkill: Cost of a good part that is rejected, above 0.
+        review: Cost of a look, at least 0; None: nobody looks.
+    """
+    single = escape / (escape + overkill)
+    if review is None:
+        return Band(single, single)
+    low, high = review / overkill, 1.0 - review / escape
+    return Band(low, high) if low < high else Band(single, single)  # a look never pays
+
+
+def on_scores(band: Band, calibration: Calibration, prevalence: float) -> Band:
+    """Return the band on ``p_normal`` of one on calibrated probabilities at the line's rate."""
+
+    def score(probability: float) -> float:
+        if probability <= 0.0 or probability >= 1.0:
+            return float(probability)
+        logit = calibration.logit_of(probability, prevalence)
+        return float(0.5 * (1.0 + np.tanh(0.5 * logit)))
+
+    return Band(score(band.low), score(band.high))
+
+
+def by_bounds(
+    scores: Floats,
+    normal: NDArray[np.bool_],
+    groups: NDArray[np.generic],
+    max_escape: float,
+    max_overkill: float,
+    confidence: float = CONFIDENCE,
+) -> tuple[Band, bool]:
+    """Return the narrowest band that bounds escapes and overkills among all parts of a class.
+
+    Both ends are found as ``escape_threshold`` finds one. Where the ends cross, one threshold keeps
+    both bounds and nobody looks.
+
+    Args:
+        scores: ``p_normal`` of files that the model has not learnt, (n,), of both classes.
+        normal: The truth, (n,).
+        groups: The group of each file, (n,).
+        max_escape: Largest share of defective parts that pass, above 0 and below 1.
+        max_overkill: Largest share of good parts that are rejected, above 0 and below 1.
+        confidence: Of each bound.
+
+    Returns:
+        The band, and whether there are groups enough for both bounds.
+    """
+    high = escape_threshold(scores[~normal], groups[~normal], max_escape, confidence)
+    mirrored = escape_threshold(
+        -scores[normal], groups[normal], max_overkill, confidence, worst=-1.0
+    )
+    low = np.nextafter(-mirrored.threshold, -np.inf)  # a score equal to it is not rejected
+    supported = high.supported and mirrored.supported
+    return Band(float(min(low, high.threshold)), high.threshold), supported
+
+
+def conformal_levels(groups: int) -> float:
+    """Return the smallest level that class-conditional conformal prediction can keep.
+
+    With one score a group, G of them: 1 / (G + 1) (Vovk 2012).
+    """
+    return 1.0 / (groups + 1)
+
+
+def conformal(scores: Floats, groups: NDArray[np.generic], level: float, seed: int = 0) -> float:
+    """Return the score at or below which a class's label is ruled out at a level.
+
+    One file of each group is drawn, for copies are not exchangeable with new parts. A label is kept
+    for a new part whose score is above the k-th smallest, k = floor(level (G + 1)).
+
+    Args:
+        scores: How well each file of the class fits it, (n,): ``p_normal`` for normal,
+            ``1 - p_normal`` for defective.
+        groups: The group of each file, (n,).
+        level: Largest share of the class's parts that lose their own label.
+        seed: Of the draw.
+
+    Returns:
+        The score; minus infinity where the level is below 1 / (G + 1): nothing is ruled out.
+    """
+    order = np.random.default_rng(seed).permutation(len(scores))
+    _, first = np.unique(groups[order], return_index=True)
+    drawn = np.sort(scores[order][first])
+    place = int(np.floor(level * (len(drawn) + 1) + 1e-9))
+    return float(drawn[place - 1]) if place else float("-inf")

@@ -1,0 +1,146 @@
+"""The rules that turn scores into a verdict, each with the reason for its threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from casting_inspect.errors import UserError
+from casting_inspect.evaluation.bands import by_cost, on_scores
+from casting_inspect.evaluation.calibration import fit_platt
+from casting_inspect.evaluation.escape import escape_threshold
+from casting_inspect.evaluation.metrics import truths
+from casting_inspect.evaluation.predictions import complete_predictions
+from casting_inspect.evaluation.thresholds import fixed, shares_by_group, youden
+
+Options = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A threshold and why it is this one.
+
+    Attributes:
+        rule: One of ``RULES``.
+        threshold: A part passes when ``p_normal`` is above it.
+        reason: One sentence.
+        facts: What the rule asked for and found, plain values for ``run.json``.
+    """
+
+    rule: str
+    threshold: float
+    reason: str
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def decide(rule: str, options: Options, table: pd.DataFrame | None) -> Decision:
+    """Return what a rule decides.
+
+    Args:
+        rule: One of ``RULES``.
+        options: The rule's own keys.
+        table: A predictions table of validation or out-of-fold rows, nothing of the test part;
+            None where there is none.
+
+    Raises:
+        UserError: If the rule needs predictions of both classes and has none, or cannot give what
+            was asked for.
+    """
+    if rule not in NEEDS_PREDICTIONS:
+        return RULES[rule](pd.DataFrame(), options)
+    if table is None or table["label"].nunique() < 2:
+        raise UserError(
+            f"decide={rule} finds the threshold on validation pictures of both classes, and this "
+            "run has none: take data.split=group with data.inner_folds=5, a data.val_fraction "
+            "above 0, or decide=fixed"
+        )
+    return RULES[rule](complete_predictions(table), options)
+
+
+def by_fixed(table: pd.DataFrame, options: Options) -> Decision:
+    """Take ``threshold`` as it is."""
+    value = fixed(table, options)
+    return Decision("fixed", value, f"threshold {value:.6g}, as configured")
+
+
+def by_youden(table: pd.DataFrame, options: Options) -> Decision:
+    """Take the threshold of the highest balanced accuracy by group."""
+    value = youden(table, options)
+    return Decision("youden", value, f"threshold {value:.6g}: highest balanced accuracy by group")
+
+
+def by_escape(table: pd.DataFrame, options: Options) -> Decision:
+    """Take the smallest threshold whose bound on escapes is at most ``max_escape``.
+
+    Where the castings are too few for that, ``best_effort`` takes the smallest threshold at which
+    none of them escapes.
+
+    Raises:
+        UserError: If they are too few and ``best_effort`` is false.
+    """
+    defective = ~truths(table)
+    asked = float(options["max_escape"])
+    found = escape_threshold(
+        table["p_normal"].to_numpy(np.float64)[defective],
+        table["group_wide"].to_numpy()[defective],
+        asked,
+    )
+    facts = {
+        "max_escape": asked,
+        "escape_rate": found.escape_rate,
+        "escape_bound": found.bound,
+        "groups_defective": found.groups,
+        "supported": found.supported,
+        "groups_needed": found.needed,
+    }
+    if found.supported:
+        reason = (
+            f"threshold {found.threshold:.6g}: at most {asked:.2%} of defective castings escape, "
+            f"by {found.groups} that the model had not seen ({found.escape_rate:.2%} did, bound "
+            f"{found.bound:.2%})"
+        )
+        return Decision("escape", found.threshold, reason, facts)
+    words = (
+        f"escapes of at most {asked:.2%} cannot be supported by {found.groups} defective castings: "
+        f"without any escape their bound is {found.bound:.2%}, and {found.needed} without one "
+        "would do"
+    )
+    if not options["best_effort"]:
+        raise UserError(f"decide=escape: {words}; or take decide.best_effort=true")
+    reason = f"threshold {found.threshold:.6g}, at which none of them escapes; {words}"
+    return Decision("escape", found.threshold, reason, facts)
+
+
+def by_least_cost(table: pd.DataFrame, options: Options) -> Decision:
+    """Take the threshold of least expected cost on calibrated, prior-shifted probabilities."""
+    normal = truths(table)
+    shares = shares_by_group(table, normal) / 2.0
+    calibration = fit_platt(table["logit"].to_numpy(np.float64), normal, shares)
+    prevalence = float(options["prevalence"])
+    costs = {key: float(options[f"cost_{key}"]) for key in ("escape", "overkill")}
+    band = on_scores(by_cost(**costs), calibration, prevalence)
+    facts = {
+        **{f"cost_{key}": value for key, value in costs.items()},
+        "prevalence": prevalence,
+        "calibration": {"slope": calibration.slope, "intercept": calibration.intercept},
+    }
+    reason = (
+        f"threshold {band.high:.6g}: least expected cost where {prevalence:.3%} of parts are "
+        f"defective, an escape costs {costs['escape']:g} and a good part rejected "
+        f"{costs['overkill']:g}"
+    )
+    return Decision("cost", band.high, reason, facts)
+
+
+RULES: Final[dict[str, Callable[[pd.DataFrame, Options], Decision]]] = {
+    "fixed": by_fixed,
+    "youden": by_youden,
+    "escape": by_escape,
+    "cost": by_least_cost,
+}
+"""Each from a complete predictions table and the rule's options to a decision."""
+NEEDS_PREDICTIONS: Final = frozenset(RULES) - {"fixed"}
