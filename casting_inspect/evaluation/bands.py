@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from casting_inspect.evaluation.calibration import Calibration
 from casting_inspect.evaluation.escape import CONFIDENCE, escape_threshold
@@ -57,8 +58,7 @@ def on_scores(band: Band, calibration: Calibration, prevalence: float) -> Band:
     def score(probability: float) -> float:
         if probability <= 0.0 or probability >= 1.0:
             return float(probability)
-        logit = calibration.logit_of(probability, prevalence)
-        return float(0.5 * (1.0 + np.tanh(0.5 * logit)))
+        return float(expit(calibration.logit_of(probability, prevalence)))
 
     return Band(score(band.low), score(band.high))
 

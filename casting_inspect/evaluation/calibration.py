@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 
+from casting_inspect.evaluation.intervals import effective_groups
+from casting_inspect.evaluation.predictions import log_odds
+
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
@@ -34,8 +37,8 @@ class Calibration:
 
     def logit_of(self, probability: float, prevalence: float = 0.5) -> float:
         """Return the logit whose calibrated probability of normal is ``probability``."""
-        odds = np.log(probability) - np.log1p(-probability) - prior_shift(prevalence)
-        return float((odds - self.intercept) / self.slope)
+        odds = float(log_odds(np.asarray(probability))) - prior_shift(prevalence)
+        return (odds - self.intercept) / self.slope
 
 
 def prior_shift(prevalence: float) -> float:
@@ -44,7 +47,7 @@ def prior_shift(prevalence: float) -> float:
     Args:
         prevalence: Share of defective parts on the line, above 0 and below 1.
     """
-    return float(np.log1p(-prevalence) - np.log(prevalence))
+    return -float(log_odds(np.asarray(prevalence)))
 
 
 def fit_temperature(logits: Floats, normal: Bools, shares: Floats) -> Calibration:
@@ -73,8 +76,7 @@ def smoothed(normal: Bools, shares: Floats) -> Floats:
     """
     targets = np.zeros(len(normal))
     for kind in (False, True):
-        weights = shares[normal == kind]
-        effective = weights.sum() ** 2 / np.square(weights).sum()
+        effective = effective_groups(shares[normal == kind])
         certain = (effective + 1.0) / (effective + 2.0)
         targets[normal == kind] = certain if kind else 1.0 - certain
     return targets

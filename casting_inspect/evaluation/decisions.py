@@ -15,7 +15,7 @@ from casting_inspect.evaluation.calibration import fit_platt
 from casting_inspect.evaluation.escape import escape_threshold
 from casting_inspect.evaluation.metrics import truths
 from casting_inspect.evaluation.predictions import complete_predictions
-from casting_inspect.evaluation.thresholds import fixed, shares_by_group, youden
+from casting_inspect.evaluation.thresholds import shares_by_group, youden
 
 Options = Mapping[str, Any]
 
@@ -63,13 +63,15 @@ def decide(rule: str, options: Options, table: pd.DataFrame | None) -> Decision:
 
 def by_fixed(table: pd.DataFrame, options: Options) -> Decision:
     """Take ``threshold`` as it is."""
-    value = fixed(table, options)
+    del table
+    value = float(options["threshold"])
     return Decision("fixed", value, f"threshold {value:.6g}, as configured")
 
 
 def by_youden(table: pd.DataFrame, options: Options) -> Decision:
     """Take the threshold of the highest balanced accuracy by group."""
-    value = youden(table, options)
+    del options
+    value = youden(table)
     return Decision("youden", value, f"threshold {value:.6g}: highest balanced accuracy by group")
 
 
@@ -118,7 +120,7 @@ def by_escape(table: pd.DataFrame, options: Options) -> Decision:
 def by_least_cost(table: pd.DataFrame, options: Options) -> Decision:
     """Take the threshold of least expected cost on calibrated, prior-shifted probabilities."""
     normal = truths(table)
-    shares = shares_by_group(table, normal) / 2.0
+    shares = shares_by_group(table, normal)
     calibration = fit_platt(table["logit"].to_numpy(np.float64), normal, shares)
     prevalence = float(options["prevalence"])
     costs = {key: float(options[f"cost_{key}"]) for key in ("escape", "overkill")}

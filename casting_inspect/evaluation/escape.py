@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
+import bisect
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+
+from casting_inspect.evaluation.intervals import clopper_pearson
 
 Floats = NDArray[np.float64]
 
@@ -37,17 +38,15 @@ class EscapeThreshold:
     needed: int
 
 
-def upper_limit(errors: float | Floats, groups: int, confidence: float = CONFIDENCE) -> Floats:
+def upper_limit(errors: float, groups: int, confidence: float = CONFIDENCE) -> float:
     """Return Clopper and Pearson's one-sided upper limit of a rate; fractional counts are allowed.
 
     Args:
         errors: Sum of the groups' own rates, 0 to ``groups``.
         groups: How many there are, at least 1.
-        confidence: Of the limit, above 0 and below 1.
+        confidence: Of the limit, above 0.5 and below 1.
     """
-    errors = np.asarray(errors, np.float64)
-    below = np.maximum(groups - errors, 1e-12)  # all pass: the limit is 1
-    return np.asarray(stats.beta.ppf(confidence, errors + 1.0, below), np.float64)
+    return clopper_pearson(errors, groups, 2.0 * confidence - 1.0)[1]
 
 
 def castings_needed(max_escape: float, escapes: int = 0, confidence: float = CONFIDENCE) -> int:
@@ -62,17 +61,14 @@ def castings_needed(max_escape: float, escapes: int = 0, confidence: float = CON
         The smallest n whose upper limit is at most ``max_escape``: 299 for 0.01 and no escape, 473
         for one, 628 for two, 773 for three.
     """
-    low = escapes + 1
-    high = max(low, math.ceil((escapes + 1) / max_escape))
-    while upper_limit(escapes, high, confidence) > max_escape:
-        low, high = high, 2 * high
-    while low < high:
-        middle = (low + high) // 2
-        if upper_limit(escapes, middle, confidence) <= max_escape:
-            high = middle
-        else:
-            low = middle + 1
-    return low
+
+    def will_do(castings: int) -> bool:
+        return upper_limit(escapes, castings, confidence) <= max_escape
+
+    enough = escapes + 1
+    while not will_do(enough):
+        enough *= 2
+    return bisect.bisect_left(range(enough), True, lo=escapes + 1, key=will_do)
 
 
 def escape_threshold(
@@ -110,14 +106,16 @@ def escape_threshold(
     sums = np.minimum(np.r_[sums, passing[-1]], count)
     if candidates[-2] <= worst:  # the worst score is rejected at a threshold equal to it
         candidates, sums = candidates[:-1], sums[:-1]
-    limits = upper_limit(sums, count, confidence)
-    held = np.cumprod(limits <= max_escape).astype(bool)
-    place = int(held.sum()) - 1 if held.any() else 0
+    # the sums rise, and the limit with them
+    held = bisect.bisect_right(
+        sums, max_escape, key=lambda escapes: upper_limit(escapes, count, confidence)
+    )
+    place = max(0, held - 1)
     return EscapeThreshold(
         threshold=float(candidates[place]),
         escape_rate=float(sums[place] / count),
-        bound=float(limits[place]),
+        bound=upper_limit(sums[place], count, confidence),
         groups=count,
-        supported=bool(held.any()),
+        supported=held > 0,
         needed=castings_needed(max_escape, confidence=confidence),
     )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -12,19 +11,12 @@ from numpy.typing import NDArray
 from casting_inspect.evaluation.metrics import truths
 
 Floats = NDArray[np.float64]
-Options = Mapping[str, Any]
 
 _SAME: Final = 1e-12
 """Balanced accuracies closer than this are equal: sums of the same shares in another order."""
 
 
-def fixed(table: pd.DataFrame, options: Options) -> float:
-    """Return ``options["threshold"]``, whatever the predictions."""
-    del table
-    return float(options["threshold"])
-
-
-def youden(table: pd.DataFrame, options: Options) -> float:
+def youden(table: pd.DataFrame) -> float:
     """Return the threshold of the highest balanced accuracy by group (Youden 1950: J + 1, halved).
 
     Every group weighs the same within its class; groups are ``group_wide``, those that splits keep
@@ -32,9 +24,7 @@ def youden(table: pd.DataFrame, options: Options) -> float:
 
     Args:
         table: A complete predictions table with both classes.
-        options: None.
     """
-    del options
     normal = truths(table)
     scores = table["p_normal"].to_numpy(np.float64)
     edges, balanced = balanced_accuracies(scores, normal, shares_by_group(table, normal))

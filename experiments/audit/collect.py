@@ -5,8 +5,6 @@ python experiments/audit/collect.py NAME=AUDIT_FOLDER ...
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import sys
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from casting_inspect.evaluation.comparison_tables import csv_text
 from casting_inspect.files import replace_text
 
 RESULTS = Path(__file__).parent / "results"
@@ -62,12 +61,9 @@ def main() -> None:
         figures(name, Path(folder))
         for name, _, folder in (word.partition("=") for word in sys.argv[1:])
     ]
-    out = io.StringIO()
-    table = csv.DictWriter(out, list(dict.fromkeys(key for row in rows for key in row)))
-    table.writeheader()
-    table.writerows(rows)
-    replace_text(RESULTS / "audits.csv", out.getvalue().replace("\r\n", "\n"))
-    print(out.getvalue())
+    text = csv_text(rows)
+    replace_text(RESULTS / "audits.csv", text)
+    print(text)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,7 @@ Each size runs in a process of its own with an empty cache; a second run measure
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import os
 import resource
@@ -25,6 +23,7 @@ import numpy as np
 import pandas as pd
 
 from casting_inspect.data.grouping import Grouping, find_groups
+from casting_inspect.evaluation.comparison_tables import csv_text
 from casting_inspect.files import replace_text
 from casting_inspect.training.run_folder import commit_of_package
 
@@ -102,14 +101,6 @@ def one_set(side: int, parts: int) -> dict[str, Any]:
     }
 
 
-def write(rows: list[dict[str, Any]], name: str) -> None:
-    out = io.StringIO()
-    table = csv.DictWriter(out, rows[0], lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
-    replace_text(RESULTS / name, out.getvalue())
-
-
 def main() -> None:
     what, *rest = sys.argv[1:] or ["synthetic"]
     if what == "synthetic":
@@ -117,7 +108,7 @@ def main() -> None:
         for side, parts in SETS:
             rows.append(one_set(side, parts))
             print(rows[-1], flush=True)
-            write(rows, "synthetic.csv")
+            replace_text(RESULTS / "synthetic.csv", csv_text(rows))
         return
     root = Path(what.removeprefix("data="))
     if rest:
@@ -129,7 +120,7 @@ def main() -> None:
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         rows.append(json.loads(done.stdout.splitlines()[-1]))
         print(rows[-1], flush=True)
-        write(rows, "scaling.csv")
+        replace_text(RESULTS / "scaling.csv", csv_text(rows))
 
 
 if __name__ == "__main__":

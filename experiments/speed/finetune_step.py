@@ -8,7 +8,6 @@ process of its own that takes a step in turn; fetching and augmenting the pictur
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from ceilings import device, matrix, operations, our_type, rate, type_name
 from peers import LIGHTNING, plain_lightning, pooled_vgg19, vgg19
 from record import Goal, Row, compared, write
 from settings import BATCH, REPEATS, SIDE, pick
-from turns import Turned, steps, take_turns
+from turns import Turned, steps, take_turns, took_turn
 
 BATCHES = {"gap": BATCH, "paper": pick(max(1, BATCH // 4), 2)}
 PICTURES = pick(14 * BATCH, 32)
@@ -76,8 +75,7 @@ def rows_of(head: str, root: Path, folder: Path) -> list[Row]:
 
 def main() -> None:
     """Measure and write results/finetune_step.csv."""
-    if sys.argv[1:2] == ["--turn"]:
-        candidate(*sys.argv[2:])
+    if took_turn(candidate):
         return
     with tempfile.TemporaryDirectory() as name:
         root = folder_of(Path(name) / "pictures", PICTURES)

@@ -7,7 +7,6 @@ Without a CUDA device every row says "not measured".
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,7 +20,7 @@ from ceilings import matrix, operations, our_type, rate, type_name
 from peers import MEAN, STD, WORKERS, pooled_vgg19
 from record import Goal, Row, not_measured, rated, write
 from settings import EPOCHS, PAPER_ROWS, REPEATS, SIDE, pick
-from turns import Turned, steps, take_turns
+from turns import Turned, steps, take_turns, took_turn
 
 BATCH = pick(128, 4)
 DISTINCT = pick(1_000, 16)
@@ -145,8 +144,7 @@ def absent() -> list[Row]:
 
 def main() -> None:
     """Measure and write results/gpu.csv."""
-    if sys.argv[1:2] == ["--turn"]:
-        candidate(*sys.argv[2:])
+    if took_turn(candidate):
         return
     if torch.cuda.is_available():
         with tempfile.TemporaryDirectory() as name:

@@ -8,7 +8,6 @@ keeps for the backward pass, all counted from the tensors themselves.
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from castings import folder_of
 from ceilings import device
 from record import Goal, Row, write
 from settings import SIDE, pick
-from turns import Turned, take_turns
+from turns import Turned, take_turns, took_turn
 
 BATCH = pick(8, 2)
 PICTURES = pick(250, 24)
@@ -58,11 +57,14 @@ def needed(loop: ours.Loop) -> int:
     return 4 * values + activations  # AdamW keeps two values a weight, and there is the gradient
 
 
+def candidate(_: str, pictures: str, run: str) -> None:
+    """Run our loop, in its own process."""
+    ours.loop(Path(pictures), Path(run), words()).fit(Turned)
+
+
 def main() -> None:
     """Measure and write results/memory.csv."""
-    if sys.argv[1:2] == ["--turn"]:
-        _, pictures, run = sys.argv[2:]
-        ours.loop(Path(pictures), Path(run), words()).fit(Turned)
+    if took_turn(candidate):
         return
     if device().type != "cpu":
         write("memory", [no_figure()])

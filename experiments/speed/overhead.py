@@ -7,7 +7,6 @@ Steps on pictures are taken in turn by two processes; 100 epochs on cached featu
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from settings import EPOCHS, PAPER_ROWS, REPEATS, SIDE, pick
 from timing import Timed, side_by_side
 from torch import nn
 from torch.nn import functional as F
-from turns import Turned, take_turns
+from turns import Turned, take_turns, took_turn
 
 from casting_inspect.training import strategy
 from casting_inspect.training.precision import autocast
@@ -135,8 +134,7 @@ def bare_head(rows: int) -> None:
 
 def main() -> None:
     """Measure and write results/overhead.csv."""
-    if sys.argv[1:2] == ["--turn"]:
-        candidate(*sys.argv[2:])
+    if took_turn(candidate):
         return
     with tempfile.TemporaryDirectory() as name:
         rows = [step_row(Path(name)), cached_rows(Path(name))]

@@ -8,7 +8,6 @@ batch at hand already: what the network alone takes. Whole epochs in turn, the f
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from dataclasses import replace
 from functools import partial
@@ -20,7 +19,7 @@ from ceilings import device
 from peers import plain_lightning
 from record import Goal, rated, write
 from settings import REPEATS, pick
-from turns import Turned, take_turns
+from turns import Turned, take_turns, took_turn
 
 PICTURES = pick(512, 24)
 BATCH = pick(32, 4)
@@ -54,8 +53,7 @@ def candidate(name: str, pictures: str, run: str) -> None:
 
 def main() -> None:
     """Measure and write results/scratch.csv."""
-    if sys.argv[1:2] == ["--turn"]:
-        candidate(*sys.argv[2:])
+    if took_turn(candidate):
         return
     with tempfile.TemporaryDirectory() as name:
         root = folder_of(Path(name) / "pictures", PICTURES)

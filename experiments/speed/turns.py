@@ -125,6 +125,17 @@ def take_turns(
     return {name: Turns(Timed(tuple(seconds[name][1:])), peaks[name]) for name in processes}
 
 
+def took_turn(candidate: Callable[..., None]) -> bool:
+    """Run ``candidate`` with the name and words after ``--turn``, and say whether there were any.
+
+    Every script that calls `take_turns` asks this first: it is started again for each candidate.
+    """
+    if sys.argv[1:2] != ["--turn"]:
+        return False
+    candidate(*sys.argv[2:])
+    return True
+
+
 def _answer(process: subprocess.Popen[str], name: str) -> str:
     """Return what a process says at the end of its turn; other lines are its own."""
     assert process.stdout is not None

@@ -10,13 +10,14 @@ row a trial, results/table.csv a row a run, results/table.md the means over seed
 from __future__ import annotations
 
 import csv
-import io
 import json
 import statistics
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from casting_inspect.evaluation.comparison_tables import csv_text
 from casting_inspect.files import replace_bytes, replace_json, replace_text
 
 RESULTS = Path(__file__).parent / "results"
@@ -76,20 +77,25 @@ def last_epoch(run: Path, split: str) -> dict[str, str]:
         return [row for row in csv.DictReader(file) if row["split"] == split][-1]
 
 
+def finished_runs(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield each finished run NETWORK/NAME of a folder, with its record."""
+    for run in sorted(folder.glob("*/*")):
+        record = finished(run)
+        if record is not None:
+            yield run, record
+
+
 def trials(out: Path) -> list[dict[str, Any]]:
     """Return a row a finished trial."""
     rows = []
-    for run in sorted(out.glob("tuning/*/*")):
-        record = finished(run)
-        if record is None:
-            continue
+    for run, record in finished_runs(out / "tuning"):
         last = last_epoch(run, "val")
         rows.append(
             {
                 "network": run.parent.name,
                 "head_lr": run.name.removeprefix("rate"),
                 "epochs": record["epochs"],
-                "pictures_seen": record["epochs"] * pictures(record, run),
+                "pictures_seen": record["epochs"] * pictures(run),
                 "validation_loss": f"{float(last['loss']):.5f}",
                 "validation_accuracy": f"{float(last['accuracy']):.5f}",
             }
@@ -97,23 +103,16 @@ def trials(out: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def pictures(record: dict[str, Any], run: Path) -> int:
+def pictures(run: Path) -> int:
     """Return how many pictures a run learnt from."""
-    found = record.get("pictures", {}).get("train")
-    if found is None:
-        manifest = run / "manifest.csv"
-        with manifest.open(encoding="utf-8") as file:
-            found = sum(row["split"] == "train" for row in csv.DictReader(file))
-    return int(found)
+    with (run / "manifest.csv").open(encoding="utf-8") as file:
+        return sum(row["split"] == "train" for row in csv.DictReader(file))
 
 
 def tested(out: Path) -> list[dict[str, Any]]:
     """Return a row a tested run, the paper's four figures in percent."""
     rows = []
-    for run in sorted(out.glob("test/*/*")):
-        record = finished(run)
-        if record is None:
-            continue
+    for run, record in finished_runs(out / "test"):
         take(run, record)
         test = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["test"]
         counts, epochs = test["confusion"], record.get("epochs") or 0
@@ -126,19 +125,11 @@ def tested(out: Path) -> list[dict[str, Any]]:
                 "escapes": counts["FP"],
                 "overkills": counts["FN"],
                 "epochs": epochs,
-                "pictures_seen": epochs * pictures(record, run),
+                "pictures_seen": epochs * pictures(run),
                 "fit_s": f"{record['durations_s']['fit']:.0f}",
             }
         )
     return rows
-
-
-def write_csv(rows: list[dict[str, Any]], name: str) -> None:
-    out = io.StringIO()
-    writer = csv.DictWriter(out, rows[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    replace_text(RESULTS / name, out.getvalue())
 
 
 def spread(values: list[float], digits: int) -> str:
@@ -170,9 +161,11 @@ def main() -> None:
     """Collect what is finished and write the tables."""
     out = Path(sys.argv[1])
     tried, measured = trials(out), tested(out)
+    if not measured:
+        raise SystemExit(f"{out}: no finished run under test/; run protocol.py first")
     if tried:
-        write_csv(tried, "tuning.csv")
-    write_csv(measured, "table.csv")
+        replace_text(RESULTS / "tuning.csv", csv_text(tried))
+    replace_text(RESULTS / "table.csv", csv_text(measured))
     replace_text(RESULTS / "table.md", table(tried, measured))
     print((RESULTS / "table.md").read_text(encoding="utf-8"))
 

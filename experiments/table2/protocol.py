@@ -8,12 +8,12 @@ where it was. Then: python experiments/table2/collect.py OUT
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 import subprocess
 import sys
 from pathlib import Path
+
+from collect import finished, last_epoch
 
 RATES = (3e-4, 1e-3, 3e-3)
 TRIAL_EPOCHS = 5
@@ -72,12 +72,7 @@ def trial(out: Path, name: str, rate: float) -> Path:
 
 def last_loss(run: Path) -> float:
     """Return the validation loss after the last epoch, infinite where the run is not finished."""
-    record = run / "run.json"
-    if not record.exists() or json.loads(record.read_text("utf-8"))["status"] != "finished":
-        return math.inf
-    with (run / "history.csv").open(encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["split"] == "val"]
-    return float(rows[-1]["loss"])
+    return math.inf if finished(run) is None else float(last_epoch(run, "val")["loss"])
 
 
 if __name__ == "__main__":
