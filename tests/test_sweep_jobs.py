@@ -66,7 +66,7 @@ def test_every_run_has_a_core(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 PROGRAM = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from casting_inspect import sweep_jobs
 from casting_inspect.config import run_command, run_folder
@@ -80,6 +80,7 @@ def job(config):
     (run_folder() / "ended").write_text(str(time.time()))
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     sys.exit(run_command("train", job, sys.argv[1:]))
 """
 WORDS = ["-m", "model=cnn", "seed=1,2,3", "jobs=2", "hydra.sweep.dir=sweep", "data.workers=auto"]
@@ -137,7 +138,10 @@ def test_the_end_of_the_sweep_ends_all(tmp_path: Path, way: signal.Signals) -> N
     pids = [int(path.read_text().split()[0]) for path in began]
     assert len(pids) == 2
     process.send_signal(way)
-    out, _ = process.communicate(timeout=60)
+    try:
+        out, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()  # its runs end with it
     while any(map(alive, pids)) and time.monotonic() < deadline + 60:
         time.sleep(0.05)
     assert not any(map(alive, pids))

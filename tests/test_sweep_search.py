@@ -206,7 +206,9 @@ def test_a_killed_search_goes_on_from_its_file(castings: Path, tmp_path: Path) -
     finally:
         process.kill()
         process.wait()
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=500
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 cut off and first in line" in done.stdout
     records = [json.loads(path.read_text()) for path in search.glob("*/run.json")]

@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 def run(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     clean = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONWARNINGS")}
-    done = subprocess.run(words, cwd=folder, env=clean, capture_output=True, text=True, check=False)
+    done = subprocess.run(words, cwd=folder, env=clean, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stdout + done.stderr
     return done
 

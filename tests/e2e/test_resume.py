@@ -168,7 +168,7 @@ def test_a_run_cut_off_at_a_bad_moment_resumes_to_the_same_bits(
     cut = tmp_path / "cut"
     code = CUT.format(module=module, name=name, call=call)
     command = [sys.executable, "-c", code, *arguments, f"hydra.run.dir={cut}"]
-    assert subprocess.run(command, check=False, capture_output=True).returncode == 9
+    assert subprocess.run(command, capture_output=True, timeout=500).returncode == 9
     assert train.main([f"resume={cut}"]) == 0
     whole = tmp_path / "whole"
     assert train.main([*arguments, f"hydra.run.dir={whole}"]) == 0
