@@ -102,6 +102,10 @@ def _is_one_number(value: Any) -> bool:
     return isinstance(value, ListConfig) and len(value) == 1 and isinstance(value[0], int)
 
 
+DECIDE_KEYS = {  # of single rules of decision
+    "escape": ("max_escape", "best_effort"),
+    "cost": ("cost_escape", "cost_overkill", "prevalence"),
+}
 WORKERS = rule("0 or more, or auto", lambda value: _is_count_or_auto(value, 0))
 LIMIT = rule("a whole number of steps, a share from 0.0 to 1.0, or null", _is_limit)
 DEVICES = rule(
@@ -230,6 +234,13 @@ def cross_complaints(config: DictConfig) -> Iterator[str]:
         if is_fixed == (decide.threshold is None):
             words = "needs a number" if is_fixed else "is found by this rule: leave it out"
             yield f"decide={decide.name}: decide.threshold {words}."
+        for name, keys in DECIDE_KEYS.items():
+            for key in keys:
+                given = decide.get(key) is not None
+                if name == decide.name and not given:
+                    yield f"decide={name}: decide.{key} needs a value."
+                elif name != decide.name and given:
+                    yield f"decide.{key} belongs to decide={name}, not to decide={decide.name}."
     optimizer = config.get("optimizer") or {}
     if "lr" in optimizer:
         yield "optimizer.lr: learning rates are finetune.head_lr and finetune.backbone_lr."

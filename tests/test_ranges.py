@@ -119,6 +119,18 @@ def test_rules(rule: Metadata, good: list[Any], bad: list[Any]) -> None:
         ({"data": {"fold": 5, "folds": 5}}, "data.fold=5: must be below data.folds=5"),
         ({"optimizer": {"lr": 0.1}}, "finetune.head_lr"),
         ({"model": {"name": "x", "_target_": "y"}}, "model.image_size is needed"),
+        (
+            {"decide": {"name": "escape", "threshold": None, "best_effort": True}},
+            "decide=escape: decide.max_escape needs a value.",
+        ),
+        (
+            {"decide": {"name": "fixed", "threshold": 0.5, "prevalence": 0.1}},
+            "decide.prevalence belongs to decide=cost, not to decide=fixed.",
+        ),
+        (
+            {"decide": {"name": "youden", "threshold": 0.5}},
+            "decide=youden: decide.threshold is found by this rule: leave it out.",
+        ),
     ],
 )
 def test_what_does_not_go_together(config: dict[str, Any], words: str) -> None:
