@@ -24,6 +24,7 @@ from casting_inspect.ranges import (
     PENALTIES,
     RUNS,
     TRAIN_SIZE,
+    TURNS,
     WINDOW,
     WORKERS,
     above_zero,
@@ -308,11 +309,27 @@ class PrepareSchema:
 
 
 @dataclass
+class MapSchema:
+    """How maps of evidence are made."""
+
+    layer: str = field(default=MISSING, metadata=text())
+    weights: str = field(default=MISSING, metadata=one_of("auto", "mean", "picture"))
+    smooth: float = field(default=MISSING, metadata=between(0, 0.25))
+    turns: int = field(default=MISSING, metadata=TURNS)
+    most: int = field(default=MISSING, metadata=at_least(4))
+
+
+@dataclass
 class EvaluateSchema:
     """`evaluate`."""
 
     predictions: str = field(default=MISSING, metadata=text())
     out: str = field(default=MISSING, metadata=text())
+    run: str | None = field(default=None, metadata=text())
+    heatmaps: str = field(default="none", metadata=one_of("none", "errors", "sample", "all"))
+    map: MapSchema = field(default_factory=MapSchema)
+    root: str | None = field(default=None, metadata=text())
+    allow_targets: list[str] = field(default_factory=list)
 
 
 @dataclass
