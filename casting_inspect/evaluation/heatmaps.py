@@ -32,7 +32,7 @@ from casting_inspect.evaluation.pointing import (
 from casting_inspect.files import replace_bytes, replace_json, replace_text
 from casting_inspect.labels import CLASS_NAMES, DEFECTIVE, NORMAL
 
-MOST: Final = 100
+MOST: Final = 60
 """Pictures of ``errors`` and ``sample``, and overlays of ``all``."""
 _CHUNK: Final = 32
 _POINTING: Final = ("points_at_defect", "heat_inside", "defect_share")
