@@ -91,7 +91,8 @@ def choices(name: str) -> Iterator[tuple[str, MapChoice]]:
         yield "auto", MapChoice(weights=other)
         return
     yield "block 4", MapChoice(BLOCKS["block 4"], "picture")
-    yield "block 5", MapChoice(BLOCKS["block 5"], "mean")
+    # a pyramid takes the mean and maximum of block 5 before its pooling, which it does not run
+    yield "block 5", MapChoice("features.35" if "pyramid" in name else BLOCKS["block 5"], "mean")
     if name != "vgg19 gap":
         return
     yield "block 5", MapChoice(BLOCKS["block 5"], "picture")
