@@ -30,12 +30,14 @@ class SmallCnn(nn.Module):
 
     Attributes:
         map_layer: Where maps of evidence are taken (:mod:`casting_inspect.models.maps`).
+        map_at_peaks: That their weights are gradients at peaks, by which the layer is pooled.
 
     Raises:
         UserError: If a value is out of its range.
     """
 
     map_layer = "features"
+    map_at_peaks = True
 
     def __init__(self, *, width: int = 16, dropout: float = 0.2) -> None:
         super().__init__()

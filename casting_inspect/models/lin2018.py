@@ -46,12 +46,14 @@ class Lin2018(nn.Module):
 
     Attributes:
         map_layer: Where maps of evidence are taken (:mod:`casting_inspect.models.maps`).
+        map_at_peaks: That their weights are gradients at peaks, by which the layer is pooled.
 
     Raises:
         UserError: If a value is out of its range.
     """
 
     map_layer = "features"
+    map_at_peaks = True
 
     def __init__(
         self, *, regions: int = 16, crop: int = 32, width: int = 16, dropout: float = 0.2

@@ -94,8 +94,9 @@ def grad_cam(network: nn.Module, images: Tensor, layer: str) -> tuple[Tensor, Te
 
     Selvaraju et al. 2017, "Grad-CAM: visual explanations from deep networks via gradient-based
     localization", eq. 1 and 2, for the log-odds in place of one class's score and without the
-    ReLU of eq. 2: a channel's weight is the mean of the evidence's gradient over its places, and
-    the map is the weighted sum of channels. Only what lies above the layer is differentiated.
+    ReLU of eq. 2: a channel's weight is the mean of the evidence's gradient over its places (see
+    `channel_weights` for an exception), and the map is the weighted sum of channels. Only what lies
+    above the layer is differentiated.
 
     Args:
         network: In evaluation mode.
@@ -117,12 +118,23 @@ def grad_cam(network: nn.Module, images: Tensor, layer: str) -> tuple[Tensor, Te
 def channel_weights(
     network: nn.Module, images: Tensor, layer: str
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return logits (N, 2), a layer's values (M, C, h, w) and Grad-CAM's weights of them (M, C)."""
+    """Return logits (N, 2), a layer's values (M, C, h, w) and Grad-CAM's weights of them (M, C).
+
+    Where a network pools a layer by its peaks (``map_at_peaks``), a weight is the gradient at the
+    channel's largest place. There it says what a place adds by being the peak; the mean over all
+    places, that are not, would let the weight of the pooled mean, which hardly ever decides, count
+    as much.
+    """
     with torch.no_grad():
         logits, values = watched(network, images, layer, differentiable=True)
         evidence = (logits[:, DEFECTIVE] - logits[:, NORMAL]).sum()
         (gradient,) = torch.autograd.grad(evidence, values)
-    return logits.detach().float(), values.detach().float(), gradient.float().mean(dim=(2, 3))
+    values, gradients = values.detach().float(), gradient.float().flatten(2)
+    if getattr(network, "map_at_peaks", False):
+        weights = gradients.gather(2, values.flatten(2).argmax(dim=2, keepdim=True)).squeeze(2)
+    else:
+        weights = gradients.mean(dim=2)
+    return logits.detach().float(), values, weights
 
 
 def layer_values(network: nn.Module, images: Tensor, layer: str) -> tuple[Tensor, Tensor]:

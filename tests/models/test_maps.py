@@ -80,10 +80,22 @@ def test_grad_cam_against_autograd_by_hand(images: Tensor) -> None:
     expected = torch.zeros_like(grids)
     for picture in range(len(images)):
         for channel in range(values[0].shape[1]):
-            weight = gradient[picture, channel].mean()
+            # the network pools by peaks, so the gradient at the channel's peak is its weight
+            at = int(values[0][picture, channel].argmax())
+            weight = gradient[picture, channel].flatten()[at]
             expected[picture] += weight * values[0][picture, channel].detach()
     torch.testing.assert_close(grids, expected)
     torch.testing.assert_close(logits, by_hand.detach())
+
+
+def test_weights_at_peaks_are_those_of_the_peaks_in_the_head(images: Tensor) -> None:
+    network = SmallCnn(width=4).eval()
+    _, values, weights = maps.channel_weights(network, images, "features")
+    head = network.linear.weight[0] - network.linear.weight[1]
+    places = values[0, 0].numel()
+    expected = head[:16] + head[16:] / places
+    alive = values.amax(dim=(2, 3)) > 0
+    torch.testing.assert_close(weights[alive], expected.expand(2, -1)[alive].detach())
 
 
 NETWORKS = {
