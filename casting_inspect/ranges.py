@@ -232,7 +232,8 @@ def cross_complaints(config: DictConfig) -> Iterator[str]:
     if decide is not None and "name" in decide and "threshold" in decide:
         is_fixed = decide.name == "fixed"
         if is_fixed == (decide.threshold is None):
-            words = "needs a number" if is_fixed else "is found by this rule: leave it out"
+            found = "is found by this rule: leave it out, or take decide=fixed"
+            words = "needs a number" if is_fixed else found
             yield f"decide={decide.name}: decide.threshold {words}."
         for name, keys in DECIDE_KEYS.items():
             for key in keys:

@@ -129,7 +129,8 @@ def test_rules(rule: Metadata, good: list[Any], bad: list[Any]) -> None:
         ),
         (
             {"decide": {"name": "youden", "threshold": 0.5}},
-            "decide=youden: decide.threshold is found by this rule: leave it out.",
+            "decide=youden: decide.threshold is found by this rule: leave it out, or take "
+            "decide=fixed.",
         ),
     ],
 )

@@ -19,6 +19,9 @@ from casting_inspect.evaluation.thresholds import shares_by_group, youden
 
 Options = Mapping[str, Any]
 
+WITHOUT_EVIDENCE: Final = 0.5
+"""The threshold where nothing can be found from predictions: even odds."""
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -48,17 +51,29 @@ def decide(rule: str, options: Options, table: pd.DataFrame | None) -> Decision:
 
     Raises:
         UserError: If the rule needs predictions of both classes and has none, or cannot give what
-            was asked for.
+            was asked for; with ``best_effort`` the first is no error but ``WITHOUT_EVIDENCE``.
     """
     if rule not in NEEDS_PREDICTIONS:
         return RULES[rule](pd.DataFrame(), options)
     if table is None or table["label"].nunique() < 2:
-        raise UserError(
-            f"decide={rule} finds the threshold on validation pictures of both classes, and this "
-            "run has none: take data.split=group with data.inner_folds=5, a data.val_fraction "
-            "above 0, or decide=fixed"
-        )
+        return without_evidence(rule, options)
     return RULES[rule](complete_predictions(table), options)
+
+
+def without_evidence(rule: str, options: Options) -> Decision:
+    """Return the threshold of a run that has no validation pictures of both classes.
+
+    Raises:
+        UserError: Unless the rule is told to do what it can (``best_effort``).
+    """
+    lacking = (
+        f"decide={rule} finds the threshold on validation pictures of both classes, and this run "
+        "has none: take data.split=group with data.inner_folds=5, a data.val_fraction above 0"
+    )
+    if not options.get("best_effort"):
+        raise UserError(f"{lacking}, or decide=fixed")
+    reason = f"threshold {WITHOUT_EVIDENCE:g}, which nothing argues for; {lacking}"
+    return Decision("fixed", WITHOUT_EVIDENCE, reason, {"asked": rule, "supported": False})
 
 
 def by_fixed(table: pd.DataFrame, options: Options) -> Decision:

@@ -145,7 +145,8 @@ def run_fold(run: Run, *, show: bool = True) -> dict[str, Any]:
         run.console.print("trainer.evaluate=false: nothing is predicted or measured")
         return {}
     if run.config.decide.name in NEEDS_PREDICTIONS and not (plan.inner or len(plan.watch)):
-        decide(run.config.decide.name, run.plain["decide"], None)  # says what is missing
+        # before hours of training: the mistake, or what will be done without evidence
+        run.console.print(decide(run.config.decide.name, run.plain["decide"], None).reason)
     parts, protocol = (_nested if plan.inner else _single)(run, fitter, plan)
     predictions = predictions_table(
         run.data,
@@ -207,7 +208,7 @@ def _single(run: Run, fitter: Fitter, plan: Plan) -> tuple[Parts, Protocol]:
             if len(rows):
                 parts.append((split, "", fitted.score(rows)))
     decision = _decision(run, parts)
-    if decision.facts:
+    if decision.facts and len(plan.watch):
         run.console.print(decision.reason)
     chosen_on = "validation part" if len(plan.watch) else "nothing: as configured"
     protocol = Protocol(

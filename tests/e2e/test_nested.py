@@ -224,7 +224,10 @@ def test_groups_with_both_labels_are_told_of(
         (["data.fold=every"], "data.fold=every: must be a number from 0 up, all or final"),
         (["data.fold=5"], "data.fold=5: must be below data.folds=5"),
         (["decide=youden", "decide.threshold=0.3"], "decide=youden: decide.threshold is found"),
-        (["decide.threshold=null"], "decide=fixed: decide.threshold needs a number"),
+        (
+            ["decide=fixed", "decide.threshold=null"],
+            "decide=fixed: decide.threshold needs a number",
+        ),
         (["data.split=lot"], "needs the manifest's column 'lot'"),
     ],
 )

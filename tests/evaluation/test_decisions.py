@@ -66,3 +66,12 @@ def test_one_class_decides_nothing(rule: str) -> None:
         decide(rule, {}, table(5, 0))
     with pytest.raises(UserError, match=f"decide={rule} finds the threshold"):
         decide(rule, {}, None)
+
+
+@pytest.mark.parametrize("rows", [None, table(5, 0), table(0, 5)])
+def test_best_effort_without_both_classes_is_one_half_and_says_so(rows: pd.DataFrame) -> None:
+    found = decide("escape", {"max_escape": 0.05, "best_effort": True}, rows)
+    assert (found.rule, found.threshold) == ("fixed", 0.5)
+    assert found.facts == {"asked": "escape", "supported": False}
+    assert "nothing argues for" in found.reason
+    assert "\n" not in found.reason
