@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -157,7 +156,7 @@ def run_fold(run: Run, *, show: bool = True) -> dict[str, Any]:
             "model": run.config.model.name,
             "partition": run.config.data.partition,
         },
-    ).assign(threshold=protocol.threshold)
+    ).assign(**protocol.thresholds())
     with run.record.timed("evaluate"):
         metrics = write_evidence(
             run.config, run.plain, run.folder, predictions, run.data, protocol, show=show
@@ -166,7 +165,7 @@ def run_fold(run: Run, *, show: bool = True) -> dict[str, Any]:
         epochs=protocol.epochs,
         best_epoch=protocol.best_epoch,
         threshold=protocol.threshold,
-        decision=protocol.decision,
+        decision=protocol.plain_decision(),
     )
     return metrics
 
@@ -218,7 +217,7 @@ def _single(run: Run, fitter: Fitter, plan: Plan) -> tuple[Parts, Protocol]:
         epochs=fitted.epochs,
         best_epoch=fitted.best_epoch,
         threshold=decision.threshold,
-        decision=dataclasses.asdict(decision),
+        decision=decision,
     )
     return parts, protocol
 
@@ -252,7 +251,7 @@ def _nested(run: Run, fitter: Fitter, plan: Plan) -> tuple[Parts, Protocol]:
         epochs=epochs,
         best_epoch=epochs,
         threshold=decision.threshold,
-        decision=dataclasses.asdict(decision),
+        decision=decision,
     )
     return parts, protocol
 
