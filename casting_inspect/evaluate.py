@@ -11,11 +11,17 @@ from casting_inspect.config import run_command
 
 def job(cfg: DictConfig) -> None:
     """Evaluate one table and say where the result is."""
-    from casting_inspect.evaluation.evaluate import evaluate_predictions, notes_beside
+    from casting_inspect.evaluation.evaluate import (
+        evaluate_predictions,
+        notes_beside,
+        terms_beside,
+    )
     from casting_inspect.evaluation.tables import print_metrics
+    from casting_inspect.evaluation.terms import terms_of
 
     out, predictions = Path(cfg.out), Path(cfg.predictions)
-    print_metrics(evaluate_predictions(predictions, out, notes_beside(predictions)))
+    terms = terms_of(terms_beside(predictions), dict(cfg))
+    print_metrics(evaluate_predictions(predictions, out, notes_beside(predictions), terms))
     print(f"metrics and figures: {out}")
 
 

@@ -33,6 +33,7 @@ from casting_inspect.ranges import (
     text,
 )
 
+DECISIONS = ("fixed", "youden", "escape", "cost", "review")  # as in evaluation.decisions
 FLOORS = ("floor_histogram", "floor_pixels", "floor_background")  # as in models.floors
 
 # the validation part alone may choose; the test part is never among these
@@ -245,14 +246,19 @@ class LoggerSchema:
 class DecideSchema:
     """How a probability becomes a verdict."""
 
-    name: str = field(default=MISSING, metadata=one_of("fixed", "youden", "escape", "cost"))
+    name: str = field(default=MISSING, metadata=one_of(*DECISIONS))
     threshold: float | None = field(default=MISSING, metadata=between(0, 1))
-    # of single rules
-    max_escape: float | None = field(default=None, metadata=between(0, 1, above=True, below=True))
-    best_effort: bool | None = None
+    # of every rule; a run of before these were there goes on with the values below
+    calibration: str = field(default="temperature", metadata=one_of("temperature", "platt"))
+    prevalence: float = field(default=0.001, metadata=between(0, 1, above=True, below=True))
     cost_escape: float | None = field(default=None, metadata=above_zero())
     cost_overkill: float | None = field(default=None, metadata=above_zero())
-    prevalence: float | None = field(default=None, metadata=between(0, 1, above=True, below=True))
+    cost_review: float | None = field(default=None, metadata=at_least(0))
+    # of single rules
+    max_escape: float | None = field(default=None, metadata=between(0, 1, above=True, below=True))
+    max_overkill: float | None = field(default=None, metadata=between(0, 1, above=True, below=True))
+    best_effort: bool | None = None
+    by: str | None = field(default=None, metadata=one_of("bounds", "costs", "conformal"))
 
 
 @dataclass
@@ -313,6 +319,11 @@ class EvaluateSchema:
 
     predictions: str = field(default=MISSING, metadata=text())
     out: str = field(default=MISSING, metadata=text())
+    calibration: str | None = field(default=None, metadata=one_of("temperature", "platt"))
+    prevalence: float | None = field(default=None, metadata=between(0, 1, above=True, below=True))
+    cost_escape: float | None = field(default=None, metadata=above_zero())
+    cost_overkill: float | None = field(default=None, metadata=above_zero())
+    cost_review: float | None = field(default=None, metadata=at_least(0))
 
 
 @dataclass

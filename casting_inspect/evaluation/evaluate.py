@@ -11,9 +11,11 @@ import pandas as pd
 
 from casting_inspect.errors import UserError
 from casting_inspect.evaluation import figures
+from casting_inspect.evaluation.consequences import consequences
 from casting_inspect.evaluation.metrics import all_metrics
 from casting_inspect.evaluation.predictions import complete_predictions, read_predictions
 from casting_inspect.evaluation.tables import reported_split
+from casting_inspect.evaluation.terms import Terms
 from casting_inspect.files import replace_json
 
 BESIDE = ("leak", "floors", "second_look")
@@ -40,8 +42,20 @@ def notes_beside(predictions: Path) -> dict[str, Any]:
     return notes if all(files.get(part, 0) == of for part, of in counted) else {}
 
 
+def terms_beside(predictions: Path) -> dict[str, Any]:
+    """Return the terms of the run that wrote a predictions table, as far as they are known."""
+    try:
+        found = json.loads((predictions.parent / "metrics.json").read_text(encoding="utf-8"))
+        return dict(found["terms"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
 def evaluate_predictions(
-    frame_or_path: pd.DataFrame | Path, out: Path, notes: Mapping[str, Any] | None = None
+    frame_or_path: pd.DataFrame | Path,
+    out: Path,
+    notes: Mapping[str, Any] | None = None,
+    terms: Terms = Terms(),  # noqa: B008 (frozen)
 ) -> dict[str, Any]:
     """Write what a predictions table of one model shows, and return its metrics.
 
@@ -53,9 +67,11 @@ def evaluate_predictions(
         frame_or_path: A predictions table (see ``predictions.read_predictions``) or its file.
         out: The folder to write to; made when missing.
         notes: What else is known of the run; added to ``metrics.json`` beside the splits.
+        terms: What is asked for; ``metrics.json`` has them as ``terms``.
 
     Returns:
-        What ``metrics.all_metrics`` returns, then the notes.
+        What ``metrics.all_metrics`` returns, each split with what ``consequences`` adds, then the
+        terms and the notes.
 
     Raises:
         UserError: If the table is wrong, holds several models, or ``out`` is not a folder.
@@ -72,8 +88,12 @@ def evaluate_predictions(
         )
     if out.exists() and not out.is_dir():
         raise UserError(f"{out}: is a file; name a folder for the results.")
-    metrics: dict[str, Any] = {**all_metrics(table), **(notes or {})}
+    metrics: dict[str, Any] = {**all_metrics(table)}
+    for name, figures_of_split in metrics.items():
+        of_split = table[table["split"] == name]
+        figures_of_split |= consequences(of_split, figures_of_split, terms)
     split = reported_split(metrics)
+    metrics |= {"terms": terms.plain(), **(notes or {})}
     rows = table[table["split"] == split]
     figures.save_figure(
         figures.confusion_figure(metrics[split]["confusion"]), out / "confusion.png"

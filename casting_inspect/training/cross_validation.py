@@ -76,13 +76,16 @@ def run_all_folds(run: Run, command: list[str]) -> dict[str, Any]:
         epochs=epochs,
         best_epoch=epochs,
         threshold=None if decision is None else decision.threshold,
-        decision=None if decision is None else dataclasses.asdict(decision),
+        decision=decision,
         evidence=CROSS_VALIDATED.format(folds=folds),
     )
     with run.record.timed("evaluate"):
         metrics = write_evidence(run.config, run.plain, run.folder, pooled, whole.data, protocol)
     run.record.finish(
-        folds=folds, epochs=epochs, threshold=protocol.threshold, decision=protocol.decision
+        folds=folds,
+        epochs=epochs,
+        threshold=protocol.threshold,
+        decision=protocol.plain_decision(),
     )
     return metrics
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -145,7 +144,8 @@ def run_fold(run: Run, *, show: bool = True) -> dict[str, Any]:
         run.console.print("trainer.evaluate=false: nothing is predicted or measured")
         return {}
     if run.config.decide.name in NEEDS_PREDICTIONS and not (plan.inner or len(plan.watch)):
-        decide(run.config.decide.name, run.plain["decide"], None)  # says what is missing
+        # before hours of training: the mistake, or what will be done without evidence
+        run.console.print(decide(run.config.decide.name, run.plain["decide"], None).reason)
     parts, protocol = (_nested if plan.inner else _single)(run, fitter, plan)
     predictions = predictions_table(
         run.data,
@@ -156,7 +156,7 @@ def run_fold(run: Run, *, show: bool = True) -> dict[str, Any]:
             "model": run.config.model.name,
             "partition": run.config.data.partition,
         },
-    ).assign(threshold=protocol.threshold)
+    ).assign(**protocol.thresholds())
     with run.record.timed("evaluate"):
         metrics = write_evidence(
             run.config, run.plain, run.folder, predictions, run.data, protocol, show=show
@@ -165,7 +165,7 @@ def run_fold(run: Run, *, show: bool = True) -> dict[str, Any]:
         epochs=protocol.epochs,
         best_epoch=protocol.best_epoch,
         threshold=protocol.threshold,
-        decision=protocol.decision,
+        decision=protocol.plain_decision(),
     )
     return metrics
 
@@ -207,7 +207,7 @@ def _single(run: Run, fitter: Fitter, plan: Plan) -> tuple[Parts, Protocol]:
             if len(rows):
                 parts.append((split, "", fitted.score(rows)))
     decision = _decision(run, parts)
-    if decision.facts:
+    if decision.facts and len(plan.watch):
         run.console.print(decision.reason)
     chosen_on = "validation part" if len(plan.watch) else "nothing: as configured"
     protocol = Protocol(
@@ -217,7 +217,7 @@ def _single(run: Run, fitter: Fitter, plan: Plan) -> tuple[Parts, Protocol]:
         epochs=fitted.epochs,
         best_epoch=fitted.best_epoch,
         threshold=decision.threshold,
-        decision=dataclasses.asdict(decision),
+        decision=decision,
     )
     return parts, protocol
 
@@ -251,7 +251,7 @@ def _nested(run: Run, fitter: Fitter, plan: Plan) -> tuple[Parts, Protocol]:
         epochs=epochs,
         best_epoch=epochs,
         threshold=decision.threshold,
-        decision=dataclasses.asdict(decision),
+        decision=decision,
     )
     return parts, protocol
 

@@ -224,7 +224,10 @@ def test_groups_with_both_labels_are_told_of(
         (["data.fold=every"], "data.fold=every: must be a number from 0 up, all or final"),
         (["data.fold=5"], "data.fold=5: must be below data.folds=5"),
         (["decide=youden", "decide.threshold=0.3"], "decide=youden: decide.threshold is found"),
-        (["decide.threshold=null"], "decide=fixed: decide.threshold needs a number"),
+        (
+            ["decide=fixed", "decide.threshold=null"],
+            "decide=fixed: decide.threshold needs a number",
+        ),
         (["data.split=lot"], "needs the manifest's column 'lot'"),
     ],
 )
@@ -238,3 +241,25 @@ def test_what_cannot_be_is_one_line(
     assert start(tmp_path / "r", castings, *CNN, *words) == 2
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert expected in last
+
+
+def test_two_thresholds_are_kept_and_measured(castings: Path, tmp_path: Path) -> None:
+    run = tmp_path / "r"
+    words = [*CACHED, "data.inner_folds=2", "decide=review", "decide.cost_review=2"]
+    words += ["decide.by=costs", "decide.cost_escape=100", "decide.cost_overkill=10"]
+    assert start(run, castings, *words, "decide.prevalence=0.02") == 0
+    decision = read_json(run / "run.json")["decision"]
+    predictions = read_predictions(run / "predictions.csv")
+    for column in ("threshold", "threshold_low"):
+        assert set(predictions[column]) == {decision[column]}
+    held = predictions[predictions["split"] == "val"]
+    options = {"by": "costs", "cost_escape": 100, "cost_overkill": 10, "cost_review": 2}
+    again = decide("review", {**options, "prevalence": 0.02, "calibration": "platt"}, held)
+    assert again.columns() == pytest.approx({c: decision[c] for c in again.columns()})
+    metrics = read_json(run / "metrics.json")
+    looked = predictions[predictions["split"] == "test"]["p_normal"].between(
+        decision["threshold_low"], decision["threshold"], inclusive="right"
+    )
+    assert metrics["test"]["review"]["review_rate"] == pytest.approx(looked.mean())
+    assert metrics["test"]["line"]["cost_per_million"]["value"] > 0
+    assert metrics["terms"]["prevalence"] == 0.02

@@ -1,0 +1,72 @@
+"""What the verdicts do, in sentences for the screen: on the line, and for the people beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from casting_inspect.evaluation.percent import percent
+
+_UNITS: Final = {"file": "each picture counted as a part", "part": "by part"}
+
+
+def consequence_sentences(figures: Mapping[str, Any]) -> list[str]:
+    """Return the lines that stand under the headline of a split.
+
+    Args:
+        figures: A split's, with what ``consequences`` adds; nothing is said of what is not there.
+    """
+    return [*_review(figures.get("review", {})), *_line(figures.get("line", {}))]
+
+
+def _review(review: Mapping[str, Any]) -> list[str]:
+    if not review:
+        return []
+    automatic = review["automatic"]
+    wrong = " and ".join(
+        f"{_rate(automatic[f'{what}_rate_by_group'])} of the {kind} ones among them {verb}"
+        for what, kind, verb in (
+            ("escape", "defective", "pass"),
+            ("overkill", "good", "are rejected"),
+        )
+    )
+    looked = review["review_rate_by_group"]
+    return [
+        f"A person looks at {_rate(looked)} by group, {percent(review['review_rate'], 1)} by file; "
+        f"of the rest, {automatic['n']:,} files, {wrong}. Above, what a person looks at counts as "
+        "rejected."
+    ]
+
+
+def _line(line: Mapping[str, Any]) -> list[str]:
+    if not line:
+        return []
+    counts = line["per_million"]
+    words = [
+        f"{_count(counts[key])} {what}"
+        for key, what in (("escapes", "escapes"), ("good_rejected", "good ones rejected"))
+        if counts[key]["value"] is not None
+    ]
+    if not words:
+        return []
+    if counts["person"]["value"]:
+        words.append(f"{_count(counts['person'])} for a person")
+    truly, cost = line["rejects_truly_defective"], line["cost_per_million"]
+    if truly["value"] is not None:
+        words.append(f"{_rate(truly)} of rejects truly defective")
+    if cost is not None and cost["value"] is not None:
+        words.append(f"cost {_count(cost)}")
+    start = f"Of a million parts, {percent(line['prevalence'], 2)} of them defective"
+    return [f"{start} ({_UNITS[line['unit']]}): {', '.join(words)}."]
+
+
+def _count(figure: Mapping[str, Any]) -> str:
+    low, high = (f"{figure[key]:,.0f}" for key in ("low", "high"))
+    return f"{figure['value']:,.0f} ({low} to {high})"
+
+
+def _rate(figure: Mapping[str, Any]) -> str:
+    if figure["value"] is None:
+        return "-"
+    low, high = (percent(figure[key], 1) for key in ("low", "high"))
+    return f"{percent(figure['value'], 1)} ({low.removesuffix(' %')} to {high})"
