@@ -14,6 +14,8 @@ from casting_inspect.evaluation import figures
 from casting_inspect.evaluation.consequences import consequences
 from casting_inspect.evaluation.metrics import all_metrics
 from casting_inspect.evaluation.predictions import complete_predictions, read_predictions
+from casting_inspect.evaluation.reliability import reliability
+from casting_inspect.evaluation.reliability_figure import reliability_figure
 from casting_inspect.evaluation.tables import reported_split
 from casting_inspect.evaluation.terms import Terms
 from casting_inspect.files import replace_json
@@ -60,8 +62,8 @@ def evaluate_predictions(
     """Write what a predictions table of one model shows, and return its metrics.
 
     ``metrics.json`` has every split present; ``confusion.png``, ``roc.png``,
-    ``precision_recall.png`` and ``scores.png`` show the test split, else validation, else
-    training. Each file is written in one step.
+    ``precision_recall.png``, ``scores.png`` and ``reliability.png`` show the test split, else
+    validation, else training. Each file is written in one step.
 
     Args:
         frame_or_path: A predictions table (see ``predictions.read_predictions``) or its file.
@@ -93,7 +95,8 @@ def evaluate_predictions(
         of_split = table[table["split"] == name]
         figures_of_split |= consequences(of_split, figures_of_split, terms)
     split = reported_split(metrics)
-    metrics |= {"terms": terms.plain(), **(notes or {})}
+    kept = reliability(table, terms)
+    metrics |= {"calibration": kept, "terms": terms.plain(), **(notes or {})}
     rows = table[table["split"] == split]
     figures.save_figure(
         figures.confusion_figure(metrics[split]["confusion"]), out / "confusion.png"
@@ -101,5 +104,6 @@ def evaluate_predictions(
     figures.save_figure(figures.roc_figure(rows), out / "roc.png")
     figures.save_figure(figures.precision_recall_figure(rows), out / "precision_recall.png")
     figures.save_figure(figures.score_histogram_figure(rows), out / "scores.png")
+    figures.save_figure(reliability_figure(kept), out / "reliability.png")
     replace_json(out / "metrics.json", metrics)
     return metrics

@@ -44,6 +44,7 @@ class Protocol:
         best_epoch: The epoch whose state was tested, from 1.
         threshold: On p_normal.
         decision: The rule, its reason and what it found.
+        calibration: What turns log-odds into probabilities (``reliability.frozen_calibration``).
         evidence: What the figures are of, where they are not this fit's own.
     """
 
@@ -54,6 +55,7 @@ class Protocol:
     best_epoch: int
     threshold: float | None
     decision: Decision | None
+    calibration: dict[str, Any] | None = None
     evidence: str = ""
 
     def thresholds(self) -> dict[str, float]:

@@ -14,6 +14,8 @@ from casting_inspect.data.manifest import dataset_digest, read_manifest, write_m
 from casting_inspect.data.module import CastingDataModule
 from casting_inspect.errors import UserError
 from casting_inspect.evaluation.decisions import NEEDS_PREDICTIONS, Decision, decide
+from casting_inspect.evaluation.reliability import frozen_calibration
+from casting_inspect.evaluation.terms import terms_of
 from casting_inspect.training import assembly
 from casting_inspect.training.aftermath import Protocol, split_facts, write_evidence
 from casting_inspect.training.fitting import Fitter, Rows
@@ -166,6 +168,7 @@ def run_fold(run: Run, *, show: bool = True) -> dict[str, Any]:
         best_epoch=protocol.best_epoch,
         threshold=protocol.threshold,
         decision=protocol.plain_decision(),
+        calibration=protocol.calibration,
     )
     return metrics
 
@@ -206,7 +209,7 @@ def _single(run: Run, fitter: Fitter, plan: Plan) -> tuple[Parts, Protocol]:
         for split, rows in {"val": plan.watch, **tested}.items():
             if len(rows):
                 parts.append((split, "", fitted.score(rows)))
-    decision = _decision(run, parts)
+    decision, calibration = _decision(run, parts)
     if decision.facts and len(plan.watch):
         run.console.print(decision.reason)
     chosen_on = "validation part" if len(plan.watch) else "nothing: as configured"
@@ -218,6 +221,7 @@ def _single(run: Run, fitter: Fitter, plan: Plan) -> tuple[Parts, Protocol]:
         best_epoch=fitted.best_epoch,
         threshold=decision.threshold,
         decision=decision,
+        calibration=calibration,
     )
     return parts, protocol
 
@@ -234,7 +238,7 @@ def _nested(run: Run, fitter: Fitter, plan: Plan) -> tuple[Parts, Protocol]:
         inner = fit_inner_folds(plan, fitter, run.folder, run.console.print)
     parts: Parts = [("val", str(number), fit.scores) for number, fit in enumerate(inner)]
     best = [fit.best_epoch for fit in inner]
-    epochs, decision = median_epochs(best), _decision(run, parts)
+    epochs, (decision, calibration) = median_epochs(best), _decision(run, parts)
     run.console.print(
         f"{len(inner)} inner folds: best epochs {', '.join(map(str, best))}, median {epochs}; "
         f"{decision.reason}"
@@ -252,15 +256,23 @@ def _nested(run: Run, fitter: Fitter, plan: Plan) -> tuple[Parts, Protocol]:
         best_epoch=epochs,
         threshold=decision.threshold,
         decision=decision,
+        calibration=calibration,
     )
     return parts, protocol
 
 
-def _decision(run: Run, parts: Parts) -> Decision:
-    """Return what the configured rule decides, from validation rows alone."""
+def _decision(run: Run, parts: Parts) -> tuple[Decision, dict[str, Any] | None]:
+    """Return what the configured rule decides and the calibration, from validation rows alone."""
     validation = [part for part in parts if part[0] == "val"]
     table = predictions_table(run.data, validation, {}) if validation else None
-    return decide(run.config.decide.name, run.plain["decide"], table)
+    return decided(run, table)
+
+
+def decided(run: Run, table: pd.DataFrame | None) -> tuple[Decision, dict[str, Any] | None]:
+    """Return the decision and the calibration that a run keeps; see ``decide``."""
+    options = run.plain["decide"]
+    decision = decide(run.config.decide.name, options, table)
+    return decision, frozen_calibration(table, terms_of(options))
 
 
 def _shown(run: Run, plan: Plan) -> Rows | None:

@@ -257,6 +257,12 @@ def test_two_thresholds_are_kept_and_measured(castings: Path, tmp_path: Path) ->
     again = decide("review", {**options, "prevalence": 0.02, "calibration": "platt"}, held)
     assert again.columns() == pytest.approx({c: decision[c] for c in again.columns()})
     metrics = read_json(run / "metrics.json")
+    kept = read_json(run / "run.json")["calibration"]
+    assert kept["method"] == "platt"
+    assert kept == pytest.approx(metrics["protocol"]["calibration"])
+    assert metrics["calibration"]["calibrations"] == [
+        {key: pytest.approx(kept[key], rel=1e-6) for key in ("slope", "intercept")}
+    ]
     looked = predictions[predictions["split"] == "test"]["p_normal"].between(
         decision["threshold_low"], decision["threshold"], inclusive="right"
     )

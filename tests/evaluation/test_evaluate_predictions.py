@@ -16,7 +16,10 @@ from casting_inspect.evaluation.evaluate import evaluate_predictions, notes_besi
 from casting_inspect.evaluation.metrics import all_metrics
 from casting_inspect.evaluation.predictions import write_predictions
 
-FILES = ["confusion.png", "metrics.json", "precision_recall.png", "roc.png", "scores.png"]
+FILES = [
+    *("confusion.png", "metrics.json", "precision_recall.png", "reliability.png", "roc.png"),
+    "scores.png",
+]
 
 
 @pytest.fixture
@@ -42,7 +45,7 @@ def test_metrics_and_figures_are_written_whole(frame: pd.DataFrame, tmp_path: Pa
     written = tmp_path / "new" / "out"
     assert sorted(path.name for path in written.iterdir()) == FILES
     assert json.loads((written / "metrics.json").read_text()) == metrics
-    assert list(metrics) == ["val", "test", "terms"]
+    assert list(metrics) == ["val", "test", "calibration", "terms"]
 
 
 def test_a_file_gives_what_its_table_gives(frame: pd.DataFrame, tmp_path: Path) -> None:
