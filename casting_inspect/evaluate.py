@@ -16,13 +16,15 @@ def job(cfg: DictConfig) -> None:
         notes_beside,
         terms_beside,
     )
+    from casting_inspect.evaluation.report.write import write_report
     from casting_inspect.evaluation.tables import print_metrics
     from casting_inspect.evaluation.terms import terms_of
 
     out, predictions = Path(cfg.out), Path(cfg.predictions)
     terms = terms_of(terms_beside(predictions), dict(cfg))
     print_metrics(evaluate_predictions(predictions, out, notes_beside(predictions), terms))
-    print(f"metrics and figures: {out}")
+    write_report(out, predictions)
+    print(f"metrics, figures and report.html: {out}")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -17,6 +17,7 @@ from casting_inspect.evaluation.defect_recall import recall_by_kind_and_size
 from casting_inspect.evaluation.evaluate import evaluate_predictions
 from casting_inspect.evaluation.figures import curves_figure, save_figure
 from casting_inspect.evaluation.predictions import SPLITS, read_predictions, write_predictions
+from casting_inspect.evaluation.report.write import write_report
 from casting_inspect.evaluation.tables import print_metrics
 from casting_inspect.evaluation.terms import terms_of
 from casting_inspect.files import replacing
@@ -77,7 +78,7 @@ def write_evidence(
     *,
     show: bool = True,
 ) -> dict[str, Any]:
-    """Write predictions, metrics, curves and TensorBoard panels, and print the table.
+    """Write predictions, metrics, curves, report and TensorBoard panels, and print the table.
 
     Every figure is computed from ``predictions.csv`` as written, not from memory.
 
@@ -88,7 +89,7 @@ def write_evidence(
         predictions: The predictions table.
         data: The run's pictures.
         protocol: How the run chose.
-        show: Print the tables.
+        show: Write the report and print the tables; not of one fold of several.
 
     Returns:
         What ``metrics.json`` holds: figures by split, ``protocol``, and ``left_out`` and
@@ -108,6 +109,7 @@ def write_evidence(
             cached = config.finetune.strategy in ON_FEATURES and config.finetune.cached
             write_tensorboard(writer, plain, table, metrics, protocol.best_epoch, cached)
     if show:
+        write_report(folder.root)
         print_metrics(metrics, note="\n".join(remarks(metrics, data)))
     return metrics
 
