@@ -24,6 +24,21 @@ def consequence_sentences(figures: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def slice_warnings(slices: Mapping[str, Any]) -> list[str]:
+    """Return a line for each slice that is significantly worse than the rest.
+
+    Args:
+        slices: What ``metrics.json`` holds of them.
+    """
+    words = {"escape": "defective ones pass", "overkill": "good ones are rejected"}
+    return [
+        f"{row['column']}={row['value']}: {_rate(row, 'rate')} of {words[row['error']]} "
+        f"({row['groups']:,} groups), elsewhere {percent(row['rest_rate'], 1)}; p = "
+        f"{row['p_holm']:.2g}, corrected for {slices['tests']:,} tests: significantly worse."
+        for row in slices.get("warnings", [])
+    ]
+
+
 def _by_part(parts: Mapping[str, Any]) -> list[str]:
     if not parts:
         return []
@@ -101,8 +116,8 @@ def _count(figure: Mapping[str, Any]) -> str:
     return f"{figure['value']:,.0f} ({low} to {high})"
 
 
-def _rate(figure: Mapping[str, Any]) -> str:
-    if figure["value"] is None:
+def _rate(figure: Mapping[str, Any], key: str = "value") -> str:
+    if figure[key] is None:
         return "-"
-    low, high = (percent(figure[key], 1) for key in ("low", "high"))
-    return f"{percent(figure['value'], 1)} ({low.removesuffix(' %')} to {high})"
+    low, high = (percent(figure[end], 1) for end in ("low", "high"))
+    return f"{percent(figure[key], 1)} ({low.removesuffix(' %')} to {high})"

@@ -83,9 +83,12 @@ def as_units(table: pd.DataFrame, columns: Sequence[str], aggregate: str) -> pd.
     }
     keys = [*PLACE, "path"]
     others = {name: "first" for name in table.columns if name not in (*keys, *ways, "label")}
+    # of what is known of some files of a unit, a kind of defect say, the first counts
+    rows[list(others)] = rows[list(others)].replace("", None)
     found = rows.groupby(keys, sort=True, as_index=False).agg({**ways, **others})
     if aggregate != "any":
         found["p_normal"] = expit(found["logit"].to_numpy(np.float64))
+    found[list(others)] = found[list(others)].fillna("")
     names = np.where(found.pop("defective"), CLASS_NAMES[DEFECTIVE], CLASS_NAMES[NORMAL])
     return complete_predictions(found.assign(label=names)[list(table.columns)])
 

@@ -285,7 +285,8 @@ def test_a_run_by_part_needs_parts_and_finds_its_threshold_on_them(
     run = tmp_path / "r"
     assert start(run, castings, *words, f"data.manifest={tmp_path / 'without.csv'}") == 2
     assert "decide.unit=part needs the column 'part'" in capsys.readouterr().err
-    write_manifest(table.assign(part=table["group"]), tmp_path / "with.csv")
+    cameras = np.where(np.arange(len(table)) % 2, "left", "right")
+    write_manifest(table.assign(part=table["group"], camera=cameras), tmp_path / "with.csv")
     run = tmp_path / "s"
     assert start(run, castings, *words, f"data.manifest={tmp_path / 'with.csv'}") == 0
     predictions = read_predictions(run / "predictions.csv")
@@ -298,3 +299,6 @@ def test_a_run_by_part_needs_parts_and_finds_its_threshold_on_them(
     assert tested["by_part"]["n"] == files["part"].nunique() < tested["n"]
     assert tested["line"]["unit"] == "part"
     assert tested["repeatability"]["measured"] is False
+    of_path = dict(zip(table["path"], cameras, strict=True))  # an unknown column comes along
+    assert (files["camera"] == files["path"].map(of_path)).all()
+    assert "camera" in set(pd.read_csv(run / "slices.csv")["column"])
