@@ -22,6 +22,8 @@ Bools = NDArray[np.bool_]
 
 NAMED: Final = ("lot", "capture", "kind")
 """Columns that every predictions table has and that may tell slices apart."""
+MEASURED: Final = ("defect_size",)
+"""A known column that holds a measure, however few values it takes."""
 MOST: Final = 20
 """A column with more values is a number or a name, and no set of slices."""
 DRAWS: Final = 20_000
@@ -48,7 +50,7 @@ def slice_columns(table: pd.DataFrame) -> tuple[list[str], dict[str, str]]:
 
     Empty cells are no value; a column that is empty throughout is not mentioned.
     """
-    others = [name for name in table.columns if name not in (*COLUMNS, BAND)]
+    others = [name for name in table.columns if name not in (*COLUMNS, BAND, *MEASURED)]
     used, left_out = [], {}
     for name in (*NAMED, *others):
         values = _values(table, name)
