@@ -250,6 +250,8 @@ class DecideSchema:
     threshold: float | None = field(default=MISSING, metadata=between(0, 1))
     # of every rule; a run of before these were there goes on with the values below
     calibration: str = field(default="temperature", metadata=one_of("temperature", "platt"))
+    unit: str = field(default="file", metadata=one_of("file", "part"))
+    aggregate: str = field(default="any", metadata=one_of("any", "mean"))
     prevalence: float = field(default=0.001, metadata=between(0, 1, above=True, below=True))
     cost_escape: float | None = field(default=None, metadata=above_zero())
     cost_overkill: float | None = field(default=None, metadata=above_zero())
@@ -320,6 +322,8 @@ class EvaluateSchema:
     predictions: str = field(default=MISSING, metadata=text())
     out: str = field(default=MISSING, metadata=text())
     calibration: str | None = field(default=None, metadata=one_of("temperature", "platt"))
+    unit: str | None = field(default=None, metadata=one_of("file", "part"))
+    aggregate: str | None = field(default=None, metadata=one_of("any", "mean"))
     prevalence: float | None = field(default=None, metadata=between(0, 1, above=True, below=True))
     cost_escape: float | None = field(default=None, metadata=above_zero())
     cost_overkill: float | None = field(default=None, metadata=above_zero())

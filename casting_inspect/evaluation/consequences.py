@@ -8,6 +8,8 @@ from typing import Any
 import pandas as pd
 
 from casting_inspect.evaluation.line import line_figures
+from casting_inspect.evaluation.metrics import split_metrics
+from casting_inspect.evaluation.parts import judged, parts_in_several_groups, repeatability
 from casting_inspect.evaluation.pooling import under_grouping
 from casting_inspect.evaluation.predictions import BAND
 from casting_inspect.evaluation.review_figures import review_figures
@@ -23,11 +25,23 @@ def consequences(table: pd.DataFrame, figures: Mapping[str, Any], terms: Terms) 
         terms: What is asked for.
 
     Returns:
-        ``review`` (``review_figures``), only where there are two thresholds; ``line``
-        (``line_figures``) with its ``unit`` and ``grouping``.
+        ``by_part``, only where parts are judged: ``split_metrics`` with a row a part, ``aggregate``
+        and ``in_several_groups``, the parts that a split by group may have parted; ``review``
+        (``review_figures``), only where there are two thresholds; ``line`` (``line_figures``) with
+        its ``unit`` and ``grouping``; ``repeatability``.
+
+    Raises:
+        UserError: If parts are asked for and no file names one.
     """
+    rows, found = judged(table, terms), {}
+    if terms.unit == "part":
+        figures = split_metrics(rows)
+        more = {"aggregate": terms.aggregate, "in_several_groups": parts_in_several_groups(table)}
+        found["by_part"] = {**figures, **more}
     grouping = figures["headline"]["grouping"]
-    rates = review_figures(under_grouping(table, grouping))
-    review = {"review": {"grouping": grouping, **rates}} if BAND in table else {}
-    line = {"unit": terms.unit, "grouping": grouping, **line_figures(rates, terms)}
-    return {**review, "line": line}
+    rates = review_figures(under_grouping(rows, grouping))
+    if BAND in table:
+        found["review"] = {"unit": terms.unit, "grouping": grouping, **rates}
+    found["line"] = {"unit": terms.unit, "grouping": grouping, **line_figures(rates, terms)}
+    found["repeatability"] = repeatability(table, terms)
+    return found

@@ -12,8 +12,10 @@ import pandas as pd
 from casting_inspect.errors import UserError
 from casting_inspect.evaluation.escape import escape_threshold
 from casting_inspect.evaluation.metrics import truths
+from casting_inspect.evaluation.parts import judged
 from casting_inspect.evaluation.predictions import complete_predictions
 from casting_inspect.evaluation.reviewing import WAYS, Argued, by_least_cost, words_of
+from casting_inspect.evaluation.terms import terms_of
 from casting_inspect.evaluation.thresholds import shares_by_group, youden
 
 Options = Mapping[str, Any]
@@ -52,7 +54,7 @@ def decide(rule: str, options: Options, table: pd.DataFrame | None) -> Decision:
 
     Args:
         rule: One of ``RULES``.
-        options: The rule's own keys.
+        options: The rule's own keys; with ``unit=part`` a row a part decides.
         table: A predictions table of validation or out-of-fold rows, nothing of the test part;
             None where there is none.
 
@@ -62,9 +64,12 @@ def decide(rule: str, options: Options, table: pd.DataFrame | None) -> Decision:
     """
     if rule not in NEEDS_PREDICTIONS:
         return RULES[rule](pd.DataFrame(), options)
-    if table is None or table["label"].nunique() < 2:
+    if table is None:
         return without_evidence(rule, options)
-    return RULES[rule](complete_predictions(table), options)
+    rows = judged(complete_predictions(table), terms_of(options))
+    if rows["label"].nunique() < 2:
+        return without_evidence(rule, options)
+    return RULES[rule](rows, options)
 
 
 def without_evidence(rule: str, options: Options) -> Decision:

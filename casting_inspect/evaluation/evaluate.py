@@ -16,9 +16,10 @@ from casting_inspect.evaluation.metrics import all_metrics
 from casting_inspect.evaluation.predictions import complete_predictions, read_predictions
 from casting_inspect.evaluation.reliability import reliability
 from casting_inspect.evaluation.reliability_figure import reliability_figure
+from casting_inspect.evaluation.slices import slices
 from casting_inspect.evaluation.tables import reported_split
 from casting_inspect.evaluation.terms import Terms
-from casting_inspect.files import replace_json
+from casting_inspect.files import replace_json, replacing
 
 BESIDE = ("leak", "floors", "second_look")
 """What a run measured of its split; figures of its table are not shown without it."""
@@ -63,7 +64,8 @@ def evaluate_predictions(
 
     ``metrics.json`` has every split present; ``confusion.png``, ``roc.png``,
     ``precision_recall.png``, ``scores.png`` and ``reliability.png`` show the test split, else
-    validation, else training. Each file is written in one step.
+    validation, else training; so does ``slices.csv`` (``slices.FIELDS``), where a
+    column tells slices apart. Each file is written in one step.
 
     Args:
         frame_or_path: A predictions table (see ``predictions.read_predictions``) or its file.
@@ -96,7 +98,8 @@ def evaluate_predictions(
         figures_of_split |= consequences(of_split, figures_of_split, terms)
     split = reported_split(metrics)
     kept = reliability(table, terms)
-    metrics |= {"calibration": kept, "terms": terms.plain(), **(notes or {})}
+    of_slices, told = slices(table, terms)
+    metrics |= {"calibration": kept, "slices": told, "terms": terms.plain(), **(notes or {})}
     rows = table[table["split"] == split]
     figures.save_figure(
         figures.confusion_figure(metrics[split]["confusion"]), out / "confusion.png"
@@ -105,5 +108,10 @@ def evaluate_predictions(
     figures.save_figure(figures.precision_recall_figure(rows), out / "precision_recall.png")
     figures.save_figure(figures.score_histogram_figure(rows), out / "scores.png")
     figures.save_figure(reliability_figure(kept), out / "reliability.png")
+    if len(of_slices):
+        with replacing(out / "slices.csv") as temporary:
+            of_slices.to_csv(temporary, index=False, lineterminator="\n")
+    else:
+        (out / "slices.csv").unlink(missing_ok=True)  # an earlier evaluation's
     replace_json(out / "metrics.json", metrics)
     return metrics

@@ -16,7 +16,57 @@ def consequence_sentences(figures: Mapping[str, Any]) -> list[str]:
     Args:
         figures: A split's, with what ``consequences`` adds; nothing is said of what is not there.
     """
-    return [*_review(figures.get("review", {})), *_line(figures.get("line", {}))]
+    return [
+        *_by_part(figures.get("by_part", {})),
+        *_review(figures.get("review", {})),
+        *_line(figures.get("line", {})),
+        *_repeatability(figures.get("repeatability", {})),
+    ]
+
+
+def slice_warnings(slices: Mapping[str, Any]) -> list[str]:
+    """Return a line for each slice that is significantly worse than the rest.
+
+    Args:
+        slices: What ``metrics.json`` holds of them.
+    """
+    words = {"escape": "defective ones pass", "overkill": "good ones are rejected"}
+    return [
+        f"{row['column']}={row['value']}: {_rate(row, 'rate')} of {words[row['error']]} "
+        f"({row['groups']:,} groups), elsewhere {percent(row['rest_rate'], 1)}; p = "
+        f"{row['p_holm']:.2g}, corrected for {slices['tests']:,} tests: significantly worse."
+        for row in slices.get("warnings", [])
+    ]
+
+
+def _by_part(parts: Mapping[str, Any]) -> list[str]:
+    if not parts:
+        return []
+    ways = {"any": "any rejected picture rejects a part", "mean": "the mean of a part's pictures"}
+    rates = (
+        f"{words} {_rate(parts[f'{key}_by_group'])}"
+        for key, words in (
+            ("escape_rate", "escape rate"),
+            ("overkill_rate", "overkill rate"),
+            ("balanced_accuracy", "balanced accuracy"),
+        )
+    )
+    lines = [f"By part, {ways[parts['aggregate']]}: {parts['n']:,} parts, {', '.join(rates)}."]
+    if parts["in_several_groups"]:
+        lines.append(
+            f"{parts['in_several_groups']:,} parts have pictures in several groups, and a split by "
+            "group can put them on both sides: let group_wide name the part."
+        )
+    return lines
+
+
+def _repeatability(found: Mapping[str, Any]) -> list[str]:
+    if not found.get("measured"):
+        return []
+    return [
+        f"{_rate(found)} of {found['parts']:,} parts get one verdict in all their captures "
+        f"({found['captures']:,} captures)."
+    ]
 
 
 def _review(review: Mapping[str, Any]) -> list[str]:
@@ -31,10 +81,11 @@ def _review(review: Mapping[str, Any]) -> list[str]:
         )
     )
     looked = review["review_rate_by_group"]
+    unit = review["unit"]
     return [
-        f"A person looks at {_rate(looked)} by group, {percent(review['review_rate'], 1)} by file; "
-        f"of the rest, {automatic['n']:,} files, {wrong}. Above, what a person looks at counts as "
-        "rejected."
+        f"A person looks at {_rate(looked)} by group, {percent(review['review_rate'], 1)} by "
+        f"{unit}; of the rest, {automatic['n']:,} {unit}s, {wrong}. "
+        "Above, what a person looks at counts as rejected."
     ]
 
 
@@ -65,8 +116,8 @@ def _count(figure: Mapping[str, Any]) -> str:
     return f"{figure['value']:,.0f} ({low} to {high})"
 
 
-def _rate(figure: Mapping[str, Any]) -> str:
-    if figure["value"] is None:
+def _rate(figure: Mapping[str, Any], key: str = "value") -> str:
+    if figure[key] is None:
         return "-"
-    low, high = (percent(figure[key], 1) for key in ("low", "high"))
-    return f"{percent(figure['value'], 1)} ({low.removesuffix(' %')} to {high})"
+    low, high = (percent(figure[end], 1) for end in ("low", "high"))
+    return f"{percent(figure[key], 1)} ({low.removesuffix(' %')} to {high})"

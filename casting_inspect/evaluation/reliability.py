@@ -13,6 +13,7 @@ from scipy.special import expit
 from casting_inspect.evaluation import intervals
 from casting_inspect.evaluation.calibration import Calibration, fitted, prior_shift
 from casting_inspect.evaluation.metrics import Figure, truths
+from casting_inspect.evaluation.parts import judged
 from casting_inspect.evaluation.predictions import FIT, complete_predictions
 from casting_inspect.evaluation.recalibration import NO_OVERLAP, FitRows, intercept, overlap, slope
 from casting_inspect.evaluation.tables import reported_split
@@ -44,9 +45,12 @@ def frozen_calibration(table: pd.DataFrame | None, terms: Terms) -> dict[str, An
         equally frequent classes are ``slope * logit + intercept``; ``prevalence`` and
         ``prior_shift``, what is added to them for the line.
     """
-    if table is None or table["label"].nunique() < 2:
+    if table is None:
         return None
-    found = fitted(terms.calibration, complete_predictions(table))
+    rows = judged(complete_predictions(table), terms)
+    if rows["label"].nunique() < 2:
+        return None
+    found = fitted(terms.calibration, rows)
     return {
         "method": terms.calibration,
         "slope": found.slope,
@@ -67,7 +71,7 @@ def reliability(table: pd.DataFrame, terms: Terms) -> dict[str, Any]:
 
     Args:
         table: A complete predictions table.
-        terms: ``calibration``, the method.
+        terms: ``calibration``, the method, and what is judged: files or parts.
 
     Returns:
         ``method``, ``split`` that is judged, ``n``, ``n_groups``, ``models``, ``calibrations``
@@ -76,6 +80,7 @@ def reliability(table: pd.DataFrame, terms: Terms) -> dict[str, Any]:
         ``ece_reason`` below 100 groups) and ``bins``: ``from``, ``to``, ``predicted``, ``observed``
         (share of normal) with ``low`` and ``high``, ``weight``, ``files``, ``groups``.
     """
+    table = judged(table, terms)
     split = reported_split(dict.fromkeys(table["split"].unique(), True))
     rows = table[table["split"] == split].reset_index(drop=True)
     rows = rows.assign(number=pd.factorize(rows["group_wide"])[0])

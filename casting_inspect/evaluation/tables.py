@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from casting_inspect.evaluation.line_screen import consequence_sentences
+from casting_inspect.evaluation.line_screen import consequence_sentences, slice_warnings
 from casting_inspect.evaluation.percent import percent
 
 REPORTED: Final = ("test", "val", "train")
@@ -69,6 +69,8 @@ def print_metrics(
         screen.print(Padding(Text(sentence), (0, 1)))
     if note:
         screen.print(Padding(Text(note, style="bold yellow"), (0, 1)))
+    for sentence in slice_warnings(metrics.get("slices", {})):
+        screen.print(Padding(Text(sentence, style="bold yellow"), (0, 1)))
     style = "bold yellow" if metrics.get("leak", {}).get("files") else ""
     for sentence in leak_sentences(metrics):
         screen.print(Padding(Text(sentence, style=style), (0, 1)))

@@ -14,6 +14,7 @@ from casting_inspect.data.manifest import dataset_digest, read_manifest, write_m
 from casting_inspect.data.module import CastingDataModule
 from casting_inspect.errors import UserError
 from casting_inspect.evaluation.decisions import NEEDS_PREDICTIONS, Decision, decide
+from casting_inspect.evaluation.parts import require_parts
 from casting_inspect.evaluation.reliability import frozen_calibration
 from casting_inspect.evaluation.terms import terms_of
 from casting_inspect.training import assembly
@@ -91,6 +92,8 @@ def run_experiment(
         with record.ended():
             console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
             data = assembly.build_data(config)
+            if config.decide.unit == "part":
+                require_parts(data.frame)
             bench = bench_of(config, trusted=not resume)
             run = Run(config, plain, folder, record, console, data, bench, resume)
             if isinstance(config.data.fold, str):

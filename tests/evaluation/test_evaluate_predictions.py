@@ -45,7 +45,7 @@ def test_metrics_and_figures_are_written_whole(frame: pd.DataFrame, tmp_path: Pa
     written = tmp_path / "new" / "out"
     assert sorted(path.name for path in written.iterdir()) == FILES
     assert json.loads((written / "metrics.json").read_text()) == metrics
-    assert list(metrics) == ["val", "test", "calibration", "terms"]
+    assert list(metrics) == ["val", "test", "calibration", "slices", "terms"]
 
 
 def test_a_file_gives_what_its_table_gives(frame: pd.DataFrame, tmp_path: Path) -> None:
