@@ -14,6 +14,7 @@ from casting_inspect.evaluation.figure_style import BLUE, GREEN, GREY, INK, ORAN
 
 _COLOURS: Final = {
     INK: "--ink",
+    "#000000": "--ink",
     GREY: "--soft",
     SHADE: "--shade",
     BLUE: "--blue",

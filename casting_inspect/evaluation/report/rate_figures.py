@@ -116,30 +116,23 @@ def risk_coverage_figure(rows: pd.DataFrame) -> Figure:
 
 
 def slices_figure(slices: pd.DataFrame) -> Figure:
-    """Draw escape and overkill of each slice with intervals.
+    """Draw escape and overkill rates of each slice with their intervals; a word where one is worse.
 
     Args:
-        slices: Columns ``column``, ``value``, ``rate`` (``escape`` or ``overkill``), ``share``,
-            ``low``, ``high``, ``worse``.
+        slices: What ``slices.slices`` returns, or ``slices.csv``.
     """
     named = list(dict.fromkeys(zip(slices["column"], slices["value"], strict=True)))
     with style():
-        figure = blank(7.4, 0.8 + 0.42 * len(named))
+        figure = blank(6.4, 0.9 + 0.42 * len(named))
         axes = figure.subplots()
-        for at, (column, value) in enumerate(named):
-            here = slices[(slices["column"] == column) & (slices["value"] == value)]
-            for _, row in here.iterrows():
-                offset = -0.12 if row["rate"] == "escape" else 0.12
-                if not np.isfinite(row["share"]):
-                    continue
-                colour = _COLOURS[str(row["rate"])]
-                place = at + offset
-                axes.plot(
-                    [row["low"], row["high"]], [place] * 2, color=colour, linewidth=2.5, alpha=0.45
-                )
-                axes.plot([row["share"]], [place], "o", color=colour, markersize=6)
-                if row["worse"]:
-                    axes.text(row["high"], place, "  worse", va="center", color=INK, fontsize=8.5)
+        for _, row in slices[np.isfinite(slices["rate"])].iterrows():
+            aside = -0.13 if row["error"] == "escape" else 0.13
+            at = named.index((row["column"], row["value"])) + aside
+            colour = _COLOURS[str(row["error"])]
+            axes.plot([row["low"], row["high"]], [at, at], color=colour, linewidth=3, alpha=0.45)
+            axes.plot([row["rate"]], [at], "o", color=colour, markersize=6)
+            if row["worse"]:
+                axes.text(row["high"], at, "  worse", va="center", fontsize=8.5)
         axes.plot([], [], "o", color=ORANGE, label="escape rate")
         axes.plot([], [], "o", color=BLUE, label="overkill rate")
         axes.set_yticks(range(len(named)), [f"{column} {value}" for column, value in named])

@@ -18,7 +18,11 @@ from casting_inspect.evaluation.reliability_figure import reliability_figure
 from casting_inspect.evaluation.report.explorer import explorer_values
 from casting_inspect.evaluation.report.gallery import gallery
 from casting_inspect.evaluation.report.inline_figure import inline_svg
-from casting_inspect.evaluation.report.rate_figures import rates_figure, risk_coverage_figure
+from casting_inspect.evaluation.report.rate_figures import (
+    rates_figure,
+    risk_coverage_figure,
+    slices_figure,
+)
 from casting_inspect.evaluation.report.sources import Source
 from casting_inspect.evaluation.report.verdict import asked, threshold_words, verdict
 from casting_inspect.evaluation.score_figures import (
@@ -37,6 +41,7 @@ _SPLITS: Final = {
     "time": "by time: trained before a date, tested after it",
     "manifest": "as the manifest says",
 }
+_SLICE_NUMBERS: Final = ("groups", "rate", "low", "high", "rest_rate", "p_holm")
 _BY_FILE: Final = (
     *("accuracy", "precision", "recall", "f1", "specificity"),
     *("escape_rate", "overkill_rate", "balanced_accuracy"),
@@ -198,7 +203,7 @@ def confusion(source: Source) -> list[dict[str, Any]]:
 
 def by_file(source: Source) -> list[tuple[str, str]]:
     """Return the paper's figures, by file, normal as positive."""
-    names = [key.replace("_", " ").capitalize().replace("F1", "F1") for key in _BY_FILE]
+    names = [key.replace("_", " ").capitalize() for key in _BY_FILE]
     return [
         (name, percent(source.figures[key], 2)) for name, key in zip(names, _BY_FILE, strict=True)
     ]
@@ -320,12 +325,29 @@ def _with_limits(figure: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def slices(source: Source) -> dict[str, Any] | None:
-    """Return the table of slices, None where the manifest has no further column."""
+    """Return the rates of slices, None where no column tells any apart."""
     path = source.file("slices.csv")
     if path is None:
         return None
-    table = pd.read_csv(path)
-    return {"columns": list(table.columns), "rows": table.astype(str).to_numpy().tolist()}
+    table = pd.read_csv(path, dtype={"column": str, "value": str}, keep_default_na=False)
+    table = table.assign(**{name: pd.to_numeric(table[name]) for name in _SLICE_NUMBERS})
+    table["worse"] = table["worse"].astype(str) == "True"
+    rows = [
+        {
+            "name": f"{row['column']} {row['value']}",
+            "error": row["error"],
+            "groups": f"{row['groups']:,}",
+            "rate": f"{percent(row['rate'], 1)}",
+            "limits": f"{percent(row['low'], 1).removesuffix(' %')} to {percent(row['high'], 1)}",
+            "rest": percent(row["rest_rate"], 1) if pd.notna(row["rest_rate"]) else "-",
+            "p": comparison_tables.p_words(row["p_holm"]) if pd.notna(row["p_holm"]) else "-",
+            "worse": bool(row["worse"]),
+        }
+        for row in table.to_dict("records")
+        if pd.notna(row["rate"])
+    ]
+    figure = inline_svg(slices_figure(table), "slices", "Rates of slices with intervals")
+    return {"figure": figure, "rows": rows}
 
 
 def stress(source: Source) -> dict[str, Any] | None:
