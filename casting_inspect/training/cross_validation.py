@@ -14,6 +14,7 @@ from casting_inspect.errors import UserError
 from casting_inspect.evaluation.predictions import read_predictions
 from casting_inspect.training.aftermath import Protocol, write_evidence
 from casting_inspect.training.experiment import Run, decided, fitter_of, run_fold, write_start
+from casting_inspect.training.neighbours import gather_neighbours
 from casting_inspect.training.nested import median_epochs, plan_of
 from casting_inspect.training.run_folder import RunRecord, held, read_record, write_config
 
@@ -77,6 +78,7 @@ def run_all_folds(run: Run, command: list[str]) -> dict[str, Any]:
         calibration=calibration,
         evidence=CROSS_VALIDATED.format(folds=folds),
     )
+    gather_neighbours([run.folder.fold(number).root for number in range(folds)], run.folder.root)
     with run.record.timed("evaluate"):
         metrics = write_evidence(run.config, run.plain, run.folder, pooled, whole.data, protocol)
     run.record.finish(

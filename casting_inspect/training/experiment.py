@@ -21,6 +21,7 @@ from casting_inspect.training import assembly
 from casting_inspect.training.aftermath import Protocol, split_facts, write_evidence
 from casting_inspect.training.fitting import Fitter, Rows
 from casting_inspect.training.loaders import Bench
+from casting_inspect.training.neighbours import Embed, write_neighbours
 from casting_inspect.training.nested import (
     Plan,
     Scores,
@@ -151,7 +152,7 @@ def run_fold(run: Run, *, show: bool = True) -> dict[str, Any]:
     if run.config.decide.name in NEEDS_PREDICTIONS and not (plan.inner or len(plan.watch)):
         # before hours of training: the mistake, or what will be done without evidence
         run.console.print(decide(run.config.decide.name, run.plain["decide"], None).reason)
-    parts, protocol = (_nested if plan.inner else _single)(run, fitter, plan)
+    parts, protocol, embed = (_nested if plan.inner else _single)(run, fitter, plan)
     predictions = predictions_table(
         run.data,
         parts,
@@ -162,6 +163,9 @@ def run_fold(run: Run, *, show: bool = True) -> dict[str, Any]:
             "partition": run.config.data.partition,
         },
     ).assign(**protocol.thresholds())
+    if embed is not None:
+        with run.record.timed("neighbours"):
+            write_neighbours(embed, run.data, plan.train, predictions, run.folder.root)
     with run.record.timed("evaluate"):
         metrics = write_evidence(
             run.config, run.plain, run.folder, predictions, run.data, protocol, show=show
@@ -200,7 +204,7 @@ def write_start(run: Run, fitter: Fitter, frame: pd.DataFrame) -> None:
 Parts = list[tuple[str, str, Scores]]
 
 
-def _single(run: Run, fitter: Fitter, plan: Plan) -> tuple[Parts, Protocol]:
+def _single(run: Run, fitter: Fitter, plan: Plan) -> tuple[Parts, Protocol, Embed | None]:
     """One fit; the validation part, if there is one, chooses the epoch and the threshold."""
     config, record = run.config, run.record
     with record.timed("fit"):
@@ -226,10 +230,10 @@ def _single(run: Run, fitter: Fitter, plan: Plan) -> tuple[Parts, Protocol]:
         decision=decision,
         calibration=calibration,
     )
-    return parts, protocol
+    return parts, protocol, fitted.embed
 
 
-def _nested(run: Run, fitter: Fitter, plan: Plan) -> tuple[Parts, Protocol]:
+def _nested(run: Run, fitter: Fitter, plan: Plan) -> tuple[Parts, Protocol, Embed | None]:
     """Fit the inner folds; what they choose, together, is what the one refit takes."""
     wanted = run.config.data.inner_folds
     if len(plan.inner) < wanted:
@@ -240,6 +244,7 @@ def _nested(run: Run, fitter: Fitter, plan: Plan) -> tuple[Parts, Protocol]:
     with run.record.timed("inner_fits"):
         inner = fit_inner_folds(plan, fitter, run.folder, run.console.print)
     parts: Parts = [("val", str(number), fit.scores) for number, fit in enumerate(inner)]
+    embed = None
     best = [fit.best_epoch for fit in inner]
     epochs, (decision, calibration) = median_epochs(best), _decision(run, parts)
     run.console.print(
@@ -251,6 +256,7 @@ def _nested(run: Run, fitter: Fitter, plan: Plan) -> tuple[Parts, Protocol]:
             fitted = refit(plan, fitter, run.folder, epochs, _shown(run, plan))
         with run.record.timed("predict"):
             parts.append(("test", "", fitted.score(plan.test)))
+        embed = fitted.embed
     protocol = Protocol(
         inner_folds=len(inner),
         chosen_on="pooled out-of-fold predictions of the training part",
@@ -261,7 +267,7 @@ def _nested(run: Run, fitter: Fitter, plan: Plan) -> tuple[Parts, Protocol]:
         decision=decision,
         calibration=calibration,
     )
-    return parts, protocol
+    return parts, protocol, embed
 
 
 def _decision(run: Run, parts: Parts) -> tuple[Decision, dict[str, Any] | None]:

@@ -7,16 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
+from numpy.typing import NDArray
 from omegaconf import DictConfig
 from rich.console import Console
+from torch import nn
 
 from casting_inspect.data.module import CastingDataModule
 from casting_inspect.models.protocol import is_split
 from casting_inspect.training import assembly
 from casting_inspect.training.checkpoints import RunCheckpoints, complete, load, network_state
 from casting_inspect.training.classifier import CastingClassifier
+from casting_inspect.training.features import CachedFeatures
 from casting_inspect.training.fitting import Fitted, Rows
 from casting_inspect.training.loaders import Bench, Choices, Loaders
 from casting_inspect.training.optimizer import updates_in_one_pass
@@ -170,7 +174,12 @@ class NetworkFitter:
             self.bench.network.load_state_dict(state, strict=not choices.cached)
             return scores_of(classifier, loaders.plain(rows), choices)
 
-        return Fitted(checkpoints.best_epoch + 1, trainer.current_epoch, score)
+        def embed(rows: Rows) -> NDArray[np.float32]:
+            if loaders.features is not None:
+                return stored_vectors(loaders.features, rows)
+            return last_inputs_of(classifier, loaders.plain(rows), choices)
+
+        return Fitted(checkpoints.best_epoch + 1, trainer.current_epoch, score, embed)
 
     def _get_loaders(self) -> Loaders:
         """Return the loaders, over features computed at the first fit."""
@@ -223,3 +232,35 @@ def scores_of(
             indices, log_odds = classifier.predict_step(moved, number)
         scores.update(zip(indices.tolist(), log_odds.tolist(), strict=True))
     return scores
+
+
+def stored_vectors(features: CachedFeatures, rows: Rows) -> NDArray[np.float32]:
+    """Return the stored features of pictures, a grid as the mean over its places, (n, d).
+
+    Training pictures of which augmented views alone are stored are seen by the first of them.
+    """
+    plain = [keys[0] for keys in features.keys(rows)]
+    lacking = set(features.store.missing(plain))
+    views = [keys[0] for keys in features.keys(rows, augmented=True)]
+    keys = [view if key in lacking else key for key, view in zip(plain, views, strict=True)]
+    found = np.asarray(features.store.take(keys), dtype=np.float32)
+    return found if found.ndim == 2 else found.reshape(*found.shape[:2], -1).mean(axis=2)
+
+
+@torch.inference_mode()
+def last_inputs_of(
+    classifier: CastingClassifier, batches: Iterable[Mapping[str, torch.Tensor]], choices: Choices
+) -> NDArray[np.float32]:
+    """Return what the last linear layer is given for each picture, in order, (n, d)."""
+    last = [module for module in classifier.modules() if isinstance(module, nn.Linear)][-1]
+    seen: list[torch.Tensor] = []
+
+    def keep(_: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        seen.append(inputs[0].float().flatten(1).cpu())
+
+    hook = last.register_forward_pre_hook(keep)
+    try:
+        scores_of(classifier, batches, choices)
+    finally:
+        hook.remove()
+    return torch.cat(seen).numpy()

@@ -18,7 +18,7 @@ from casting_inspect.page import data_uri
 SHOWN: Final = 12
 """Of each kind."""
 NEIGHBOURS: Final = 3
-_KINDS: Final = (
+KINDS: Final = (
     (
         "escape",
         "Escapes: defective castings that passed",
@@ -40,7 +40,7 @@ def gallery(source: Source) -> list[dict[str, Any]]:
     """
     maps, nearest = _heatmaps(source), _neighbours(source)
     found = []
-    for kind, title, nothing in _KINDS:
+    for kind, title, nothing in KINDS:
         rows = worst(source.rows, kind, source.grouping)
         of_kind = rows["files"].sum() if kind != "doubtful" else len(rows)
         found.append(
