@@ -17,12 +17,21 @@ def job(cfg: DictConfig) -> None:
         terms_beside,
     )
     from casting_inspect.evaluation.report.write import write_report
+    from casting_inspect.evaluation.stress import breaking_sentences
     from casting_inspect.evaluation.tables import print_metrics
     from casting_inspect.evaluation.terms import terms_of
 
     out, predictions = Path(cfg.out), Path(cfg.predictions)
     terms = terms_of(terms_beside(predictions), dict(cfg))
+    found = None
+    if cfg.stress:  # first, for it can be refused
+        from casting_inspect.training.stress import stress_run
+
+        allowed = tuple(cfg.allow_targets)
+        found = stress_run(predictions, out, terms, cfg.stress_limit, print, allowed)
     print_metrics(evaluate_predictions(predictions, out, notes_beside(predictions), terms))
+    if found is not None:
+        print("\n".join(breaking_sentences(found["breaks_at"])))
     write_report(out, predictions)
     print(f"metrics, figures and report.html: {out}")
 

@@ -321,6 +321,9 @@ class EvaluateSchema:
 
     predictions: str = field(default=MISSING, metadata=text())
     out: str = field(default=MISSING, metadata=text())
+    stress: bool = False
+    stress_limit: int | None = field(default=120, metadata=at_least(1))
+    allow_targets: list[str] = field(default_factory=list)
     calibration: str | None = field(default=None, metadata=one_of("temperature", "platt"))
     unit: str | None = field(default=None, metadata=one_of("file", "part"))
     aggregate: str | None = field(default=None, metadata=one_of("any", "mean"))

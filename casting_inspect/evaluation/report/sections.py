@@ -30,6 +30,8 @@ from casting_inspect.evaluation.score_figures import (
     roc_figure,
     score_histogram_figure,
 )
+from casting_inspect.evaluation.stress import breaking_points, breaking_sentences
+from casting_inspect.evaluation.stress_figure import stress_figure
 from casting_inspect.evaluation.tables import floor_sentence, leak_sentences
 
 _PARTS: Final = {"train": "training", "val": "validation", "test": "test"}
@@ -352,7 +354,20 @@ def slices(source: Source) -> dict[str, Any] | None:
 
 def stress(source: Source) -> dict[str, Any] | None:
     """Return what stress the inspector bears, None where it was not put under any."""
-    return None if source.file("stress.csv") is None else {}
+    path = source.file("stress.csv")
+    if path is None:
+        return None
+    table = pd.read_csv(path, dtype={"kind": str, "unit": str}, keep_default_na=False)
+    numbers = [name for name in table if name not in ("kind", "unit")]
+    table[numbers] = table[numbers].apply(pd.to_numeric)
+    points = breaking_points(table)
+    return {
+        "figure": inline_svg(
+            stress_figure(table, points), "stress", "Escape and overkill against strength"
+        ),
+        "sentences": breaking_sentences(points),
+        "files": f"{int(table['files'].iloc[0]):,}",
+    }
 
 
 def _curves(source: Source) -> Markup | None:
