@@ -358,8 +358,8 @@ def stress(source: Source) -> dict[str, Any] | None:
     if path is None:
         return None
     table = pd.read_csv(path, dtype={"kind": str, "unit": str}, keep_default_na=False)
-    numbers = [name for name in table if name not in ("kind", "unit")]
-    table[numbers] = table[numbers].apply(pd.to_numeric)
+    for name in table.columns.difference(["kind", "unit"]):
+        table[name] = pd.to_numeric(table[name])
     points = breaking_points(table)
     return {
         "figure": inline_svg(
