@@ -47,6 +47,8 @@ from casting_inspect.training.run_folder import RunFolder
 Floats = NDArray[np.float64]
 
 BATCH: Final = 16
+TIMED: Final = 5
+"""Steps of the first batch after which it is said how long all of them will take."""
 STEPS: Final = [
     Step(kind, level, strength, change.unit)
     for kind, change in CHANGES.items()
@@ -170,21 +172,21 @@ def _all_scores(
         for _, places in sorted(rows.groupby("fold").indices.items())
         for start in range(0, len(places), BATCH)
     ]
-    inspector, fold, began = None, None, time.monotonic()
+    inspector, fold = None, None
     for number, places in enumerate(batches):
         if rows["fold"].iloc[places[0]] != fold:
             fold = int(rows["fold"].iloc[places[0]])
             inspector = _inspector(folder, config, fold, allowed)
-            began = began if number else time.monotonic()
         assert inspector is not None
         names = rows["path"].iloc[places].tolist()
         pictures = [_picture(root, name, inspector) for name in names]
         plain[places] = _log_odds(inspector, pictures)
+        began = time.monotonic()
         for at, logits in enumerate(_of_steps(inspector, pictures, names)):
             scores[at][places] = logits
-        if number == 0:
-            minutes = (time.monotonic() - began) * (len(batches) - 1) / 60
-            say(f"stress: about {minutes:.1f} minutes to go")
+            if number == 0 and at + 1 == TIMED:
+                each = (time.monotonic() - began) / TIMED / len(places)
+                say(f"stress: about {each * len(rows) * len(STEPS) / 60:.1f} minutes")
     return plain, scores
 
 
