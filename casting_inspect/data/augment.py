@@ -122,12 +122,12 @@ class Augmenter:
         """Return the changed picture; the one given is left as it is.
 
         Args:
-            image: uint8 (S, S, 3).
+            image: uint8 (S, S, 3), or (S, S, 1): the same as each of three equal channels.
             epoch: From 0; another epoch gives another change.
             index: The picture's place in the manifest.
 
         Returns:
-            uint8 (S, S, 3), contiguous.
+            uint8 of the same shape, contiguous.
         """
         pipeline = _pipeline(self.strength)
         if not pipeline.transforms:

@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from casting_inspect.data.augment import Augmenter
-from casting_inspect.data.decode import Window, read_rgb, resize_square
+from casting_inspect.data.decode import Window, read_square
 from casting_inspect.data.pixel_cache import PixelCache
 from casting_inspect.errors import UserError
 from casting_inspect.labels import CLASS_NAMES
@@ -108,23 +108,24 @@ class CastingDataset(Dataset[Sample]):
         image = self.pixels(index)
         if self.augmenter is not None:
             image = self.augmenter(image, epoch, index)
-        channels_first = np.ascontiguousarray(image.transpose(2, 0, 1))
+        planes = image.transpose(2, 0, 1)
+        # a grey picture becomes three channels only here, after all that is done to each of them
+        whole = np.repeat(planes, 3, axis=0) if len(planes) == 1 else np.array(planes, order="C")
         label = self._file(index)[1]
-        return {"image": torch.from_numpy(channels_first), "label": label, "index": index}
+        return {"image": torch.from_numpy(whole), "label": label, "index": index}
 
     def pixels(self, index: int) -> np.ndarray:
-        """Return the plain picture at a place in the manifest, uint8 (S, S, 3)."""
+        """Return the plain picture at a place in the manifest, uint8 (S, S, 3), grey (S, S, 1)."""
         cached = self.cache.get(index)
         if cached is not None:
             return cached
         path = self.root / PurePosixPath(self._file(index)[0])
         try:
-            image = read_rgb(path, self.window)
+            square = read_square(path, self.image_size, self.fit, self.window)
         except UserError as error:
             raise UnreadablePictureError(
                 f"{error}; prepare sorts such files out, or take its row out of the manifest"
             ) from error
-        square = resize_square(image, self.image_size, self.fit)
         self.cache.put(index, square)
         return square
 

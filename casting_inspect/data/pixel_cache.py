@@ -11,7 +11,7 @@ from torch.utils.data import get_worker_info
 class PixelCache:
     """Pictures by their place in the manifest, kept until the limit is reached.
 
-    Of a grey picture one channel is kept. Nothing is thrown out once it is in: each epoch asks for
+    Nothing is thrown out once it is in: each epoch asks for
     every picture once, so that any other rule would only exchange one hit for another. Worker
     processes share the limit: each keeps what it decoded itself up to its part of it.
 
@@ -32,22 +32,16 @@ class PixelCache:
         return len(self._pictures)
 
     def get(self, index: int) -> np.ndarray | None:
-        """Return the picture, uint8 (S, S, 3), read-only or a copy, or None."""
-        kept = self._pictures.get(index)
-        if kept is None or kept.ndim == 3:
-            return kept
-        return np.repeat(kept[..., np.newaxis], 3, axis=2)
+        """Return the picture, uint8 (S, S, channels), read-only, or None."""
+        return self._pictures.get(index)
 
     def put(self, index: int, picture: np.ndarray) -> None:
-        """Keep a uint8 (S, S, 3) picture, if there is room."""
+        """Keep a uint8 (S, S, channels) picture, if there is room."""
         worker = get_worker_info()
         room = self.limit // (worker.num_workers if worker else 1) - self.used
-        if picture.nbytes // 3 > room:
+        if picture.nbytes > room:
             return
-        grey = bool((picture == picture[..., :1]).all())
-        kept = picture[..., 0].copy() if grey else picture.copy()
-        if kept.nbytes > room:
-            return
+        kept = picture.copy()
         kept.flags.writeable = False
         self._pictures[index] = kept
         self.used += kept.nbytes

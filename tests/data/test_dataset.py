@@ -28,6 +28,10 @@ def picture(seed: int, grey: bool = False) -> np.ndarray:
     return np.repeat(pixels[..., :1], 3, axis=2) if grey else pixels
 
 
+def as_read(seed: int, grey: bool = False) -> np.ndarray:
+    return picture(seed)[..., :1] if grey else picture(seed)
+
+
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pictures")
@@ -141,11 +145,11 @@ def test_the_cache_gives_back_what_was_decoded(
     plain = CastingDataset(frame, root, SIDE)
     first = [cached[index]["image"] for index in range(6)]
 
-    def no_reading(path: Path, window: object) -> None:
+    def no_reading(path: Path, *_: object) -> None:
         raise AssertionError(f"{path} was read again")
 
     second_of_plain = [plain[index]["image"] for index in range(6)]
-    monkeypatch.setattr("casting_inspect.data.dataset.read_rgb", no_reading)
+    monkeypatch.setattr("casting_inspect.data.dataset.read_square", no_reading)
     second = [cached[index]["image"] for index in range(6)]
     for a, b, c in zip(first, second, second_of_plain, strict=True):
         assert torch.equal(a, b)
@@ -156,10 +160,10 @@ def test_the_cache_gives_back_what_was_decoded(
 def test_the_cache_stays_within_its_limit() -> None:
     colour, grey = 3 * SIDE**2, SIDE**2
     cache = PixelCache(colour + grey + 5)
-    cache.put(0, picture(0))
-    cache.put(1, picture(1))  # no room
-    cache.put(2, picture(2, grey=True))
-    cache.put(3, picture(3, grey=True))  # no room
+    cache.put(0, as_read(0))
+    cache.put(1, as_read(1))  # no room
+    cache.put(2, as_read(2, grey=True))
+    cache.put(3, as_read(3, grey=True))  # no room
     assert [cache.get(k) is not None for k in range(4)] == [True, False, True, False]
     assert cache.used == colour + grey
     assert len(cache) == 2
@@ -167,19 +171,19 @@ def test_the_cache_stays_within_its_limit() -> None:
 
 def test_a_cached_picture_cannot_be_changed_by_accident() -> None:
     cache = PixelCache(10**6)
-    cache.put(0, picture(0))
-    cache.put(1, picture(1, grey=True))
+    cache.put(0, as_read(0))
+    cache.put(1, as_read(1, grey=True))
     for index, grey in [(0, False), (1, True)]:
         kept = cache.get(index)
         assert kept is not None
         with contextlib.suppress(ValueError):  # "read-only", or a copy
             kept[:] = 0
-        assert np.array_equal(cache.get(index), picture(index, grey))  # type: ignore[arg-type]
+        assert np.array_equal(cache.get(index), as_read(index, grey))  # type: ignore[arg-type]
 
 
 def test_a_spawned_process_starts_with_an_empty_cache() -> None:
     cache = PixelCache(10**6)
-    cache.put(0, picture(0))
+    cache.put(0, as_read(0))
     copy = pickle.loads(pickle.dumps(cache))
     assert (len(copy), copy.used, copy.limit) == (0, 0, 10**6)
 
@@ -190,7 +194,7 @@ def test_workers_share_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("casting_inspect.data.pixel_cache.get_worker_info", FourWorkers)
     cache = PixelCache(8 * SIDE**2)
-    cache.put(0, picture(0, grey=True))
-    cache.put(1, picture(1, grey=True))
-    cache.put(2, picture(2, grey=True))
+    cache.put(0, as_read(0, grey=True))
+    cache.put(1, as_read(1, grey=True))
+    cache.put(2, as_read(2, grey=True))
     assert cache.used == 2 * SIDE**2
