@@ -257,7 +257,7 @@ class DecideSchema:
 
 @dataclass
 class CacheSchema:
-    """Where features are kept, and how many."""
+    """Where features and decoded pictures are kept, and how many."""
 
     dir: str | None = field(default=MISSING, metadata=text())
     max_gb: float = field(default=MISSING, metadata=above_zero())

@@ -63,7 +63,7 @@ class CastingDataset(Dataset[Sample]):
         fit: ``pad`` or ``stretch``, for pictures that are not square.
         window: The linear window for pictures of more than 8 bits, or None.
         augmenter: Changes pictures, or None to give them plain.
-        cache: Keeps decoded pictures of this process, or None.
+        cache: Decoded pictures by their file's digest, the column ``sha256``, or None.
     """
 
     def __init__(
@@ -82,10 +82,12 @@ class CastingDataset(Dataset[Sample]):
         self.fit = fit
         self.window = window
         self.augmenter = augmenter
-        self.cache = cache if cache is not None else PixelCache(0)
+        self.cache = cache
         labels = [CLASS_NAMES.index(label) for label in frame["label"]]
         pairs = zip(frame["path"].astype(str), labels, strict=True)
         self._files = dict(zip(self.rows.tolist(), pairs, strict=True))
+        digests = frame["sha256"] if cache is not None else [""] * len(frame)
+        self._digests = dict(zip(self.rows.tolist(), digests, strict=True))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -116,18 +118,17 @@ class CastingDataset(Dataset[Sample]):
 
     def pixels(self, index: int) -> np.ndarray:
         """Return the plain picture at a place in the manifest, uint8 (S, S, 3), grey (S, S, 1)."""
-        cached = self.cache.get(index)
+        file = self._file(index)[0]
+        cached = self.cache.get(self._digests[index]) if self.cache is not None else None
         if cached is not None:
             return cached
-        path = self.root / PurePosixPath(self._file(index)[0])
+        path = self.root / PurePosixPath(file)
         try:
-            square = read_square(path, self.image_size, self.fit, self.window)
+            return read_square(path, self.image_size, self.fit, self.window)
         except UserError as error:
             raise UnreadablePictureError(
                 f"{error}; prepare sorts such files out, or take its row out of the manifest"
             ) from error
-        self.cache.put(index, square)
-        return square
 
     def _file(self, index: int) -> tuple[str, int]:
         """Return (path, class) of a place in the manifest."""

@@ -68,6 +68,8 @@ def build_data(config: DictConfig) -> CastingDataModule:
         seed=config.seed,
         aliases=plain(data.aliases),
         limit=data.limit,
+        cache_dir=cache_folder(config) / "pixels",
+        cache_gb=config.cache.max_gb,
     )
     module.setup()
     return module
@@ -216,9 +218,9 @@ def build_logger(config: DictConfig, folder: RunFolder) -> EventLogger | bool:
     return EventLogger(folder.root) if config.logger.name == "tensorboard" else False
 
 
-def feature_root(config: DictConfig) -> Path:
-    """Return the folder of the feature stores."""
-    return (Path(config.cache.dir) if config.cache.dir else cache_root()) / "features"
+def cache_folder(config: DictConfig) -> Path:
+    """Return the folder that holds feature stores and pixel caches."""
+    return Path(config.cache.dir) if config.cache.dir else cache_root()
 
 
 def quieten() -> None:

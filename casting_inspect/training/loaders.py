@@ -43,16 +43,18 @@ class Bench:
         network: The network; fits change what of it may learn.
         start: What may learn as it was before the first fit, by name.
         stores: Feature stores that are open, by folder.
+        said: Lines that were printed and are not repeated.
     """
 
     choices: Choices
     network: torch.nn.Module
     start: dict[str, torch.Tensor]
     stores: dict[Path, FeatureStore] = field(default_factory=dict)
+    said: set[str] = field(default_factory=set)
 
 
 class Loaders:
-    """The loaders of a run, over pictures or over cached features, which it computes first."""
+    """The loaders of a run, over pictures or cached features, which are made ready first."""
 
     def __init__(
         self,
@@ -67,12 +69,13 @@ class Loaders:
         self.features: CachedFeatures | None = None
         choices, network = bench.choices, bench.network
         if not choices.cached:
+            self._keep_pixels(bench, record, console)
             return
         assert is_split(network)
         self.features = CachedFeatures(
             network,
             data,
-            root=assembly.feature_root(config),
+            root=assembly.cache_folder(config) / "features",
             max_gb=config.cache.max_gb,
             device=choices.device,
             precision=choices.precision,
@@ -90,6 +93,29 @@ class Loaders:
             f"features: {done.rows} rows, of which {done.computed} computed and {done.derived} "
             f"derived in {done.seconds:.1f} s, kept in {done.folder}"
         )
+
+    def _keep_pixels(self, bench: Bench, record: RunRecord, console: Console) -> None:
+        """Decode the pictures of all parts once; every epoch and worker then maps them."""
+        used = np.flatnonzero(self.data.frame["split"] != "")
+        with record.timed("pixels"):
+            kept = self.data.keep_pixels(used)
+        if kept is None:
+            return
+        record.update(pixels={"rows": kept.rows, "decoded": kept.decoded})
+        record.took(pixels="decoded in each epoch" if kept.problem else "decoded once, mapped")
+        if kept.problem:
+            line = (
+                f"pixels: cannot be kept in {kept.folder.parent} ({kept.problem}), so that each "
+                "epoch decodes all pictures; cache.dir=DIR names another place"
+            )
+        else:
+            line = (
+                f"pixels: {kept.rows} pictures, of which {kept.decoded} decoded in "
+                f"{kept.seconds:.1f} s, kept in {kept.folder}"
+            )
+        if line not in bench.said:
+            bench.said.add(line)
+            console.print(line)
 
     def train(self, rows: Rows) -> Any:
         """Return the loader that a fit on these rows runs over."""

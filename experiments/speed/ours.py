@@ -121,7 +121,8 @@ def loop(root: Path, run: Path, words: Sequence[str]) -> Loop:
     from casting_inspect.training.run_folder import RunFolder
     from casting_inspect.training.weighting import LossWeights
 
-    config = composed([f"data.root={root}", "experiment=paper", *QUIET, *words])
+    kept = f"cache.dir={run.parent / 'cache'}"
+    config = composed([f"data.root={root}", "experiment=paper", kept, *QUIET, *words])
     folder = RunFolder(run)
     run.mkdir(parents=True, exist_ok=True)
     data, bench = assembly.build_data(config), set_up(config, trusted=True)
@@ -142,5 +143,6 @@ def loop(root: Path, run: Path, words: Sequence[str]) -> Loop:
         accelerator=choices.accelerator,
         precision=choices.precision,
     )
+    data.keep_pixels(data.rows("train"))
     loader = data.loader(data.rows("train"), augmented=True)
     return Loop(classifier, trainer, loader, choices.precision, choices.device)
