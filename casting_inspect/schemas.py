@@ -96,6 +96,7 @@ class AugmentSchema:
     slope: float = field(default=MISSING, metadata=between(0, 0.5))
     blur: float = field(default=MISSING, metadata=between(0, 3))
     noise: float = field(default=MISSING, metadata=between(0, 0.2))
+    device: str = field(default=MISSING, metadata=one_of("auto", "cpu", "cuda"))
 
 
 @dataclass

@@ -220,6 +220,18 @@ class CastingDataModule(L.LightningDataModule):
         """
         return self._whole[view is not None][view or 0, row]["image"]
 
+    def pixels(self, row: int) -> np.ndarray:
+        """Return one plain picture, uint8 (S, S, 3), or (S, S, 1) if grey; threads may call it."""
+        return self._whole[False].pixels(row)
+
+    def channels(self, rows: np.ndarray) -> int:
+        """Return 1 where all pictures of these rows are kept and grey, else 3."""
+        cache = self._whole[False].cache
+        if cache is None:
+            return 3
+        kept = [cache.get(digest) for digest in self.frame["sha256"].to_numpy()[rows].tolist()]
+        return 1 if all(one is not None and one.shape[2] == 1 for one in kept) else 3
+
     def keep_pixels(self, rows: np.ndarray) -> Kept | None:
         """Decode pictures that are not in the cache yet, so that loaders find all of them there.
 

@@ -41,7 +41,8 @@ def build_data(config: DictConfig) -> CastingDataModule:
     """
     data = config.data
     root = Path(data.root) if data.root else ensure_castings(synthetic_config(data.synthetic))
-    options = {key: value for key, value in plain(config.augment).items() if key != "name"}
+    augment = plain(config.augment)
+    options = {key: augment[key] for key in augment if key not in ("name", "device")}
     module = CastingDataModule(
         root,
         Path(data.manifest) if data.manifest else None,

@@ -88,7 +88,12 @@ class CastingClassifier(L.LightningModule):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits float32 (B, 2) of uint8 images (B, 3, S, S)."""
-        logits: Tensor = self.network(images.float().div(255))
+        values = images.float().div(255)
+        if self.network._compiled_call_impl is not None:
+            # compiled once for training and once for evaluation, and not again for the smaller
+            # batch at the end of each loader
+            torch._dynamo.maybe_mark_dynamic(values, 0)
+        logits: Tensor = self.network(values)
         return logits.float()
 
     def logits_of(self, batch: Mapping[str, Tensor]) -> Tensor:

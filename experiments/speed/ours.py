@@ -109,16 +109,19 @@ class Loop:
 
 
 def loop(root: Path, run: Path, words: Sequence[str]) -> Loop:
-    """Return the loop that `train` runs on pictures, without its evaluation.
+    """Return the loop that `train` runs, pictures made ready as there, without its evaluation.
 
     Args:
         root: The data root.
         run: The run folder, for events and checkpoints.
         words: Overrides.
     """
+    from rich.console import Console
+
     from casting_inspect.training import assembly
+    from casting_inspect.training.loaders import Loaders
     from casting_inspect.training.network_fit import set_up
-    from casting_inspect.training.run_folder import RunFolder
+    from casting_inspect.training.run_folder import RunFolder, RunRecord
     from casting_inspect.training.weighting import LossWeights
 
     kept = f"cache.dir={run.parent / 'cache'}"
@@ -143,6 +146,6 @@ def loop(root: Path, run: Path, words: Sequence[str]) -> Loop:
         accelerator=choices.accelerator,
         precision=choices.precision,
     )
-    data.keep_pixels(data.rows("train"))
-    loader = data.loader(data.rows("train"), augmented=True)
+    loaders = Loaders(config, data, bench, RunRecord(folder, []), Console(quiet=True))
+    loader = loaders.train(data.rows("train"))
     return Loop(classifier, trainer, loader, choices.precision, choices.device)

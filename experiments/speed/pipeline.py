@@ -104,7 +104,7 @@ def rows_of(kind: str, root: Path) -> list[Row]:
     found = side_by_side(
         {
             "files": our_loader(root, None),
-            "cached": our_loader(root, root / "pixels"),
+            "cached": our_loader(root, root.parent / "decoded"),
             TENSORS: torchvision_loader(root, on_tensors=True),
             PIL: torchvision_loader(root, on_tensors=False),
             TIMM: timm_loader(root),
