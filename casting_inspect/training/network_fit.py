@@ -24,6 +24,7 @@ from casting_inspect.training.optimizer import updates_in_one_pass
 from casting_inspect.training.precision import (
     allow_tf32,
     autocast,
+    cheap_device_checks,
     device_of,
     resolve_accelerator,
     resolve_precision,
@@ -157,7 +158,7 @@ class NetworkFitter:
         if where == self.folder.root:
             self._log_start(trainer, train)
         classifier.train()  # as Lightning expects it; each epoch then says what is frozen
-        with loaders.threads_for_fit():
+        with loaders.threads_for_fit(), cheap_device_checks():
             trainer.fit(
                 classifier,
                 loaders.train(train),

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 import torch
 
 from casting_inspect.errors import UserError
+
+NVML_CHECK: Final = "PYTORCH_NVML_BASED_CUDA_CHECK"
 
 
 def resolve_accelerator(accelerator: str) -> str:
@@ -73,6 +77,24 @@ def allow_tf32() -> None:
     Not on a CPU, where some would multiply in bfloat16.
     """
     torch.set_float32_matmul_precision("high")
+
+
+@contextlib.contextmanager
+def cheap_device_checks() -> Iterator[None]:
+    """Let PyTorch ask for CUDA devices without loading NVIDIA's library anew at each step.
+
+    Lightning asks for the check by that library, and AdamW checks in every step: where there is no
+    device, that takes longer than the step of a small head.
+    """
+    before = os.environ.get(NVML_CHECK)
+    if before is None or torch.cuda.is_available():
+        yield
+        return
+    os.environ[NVML_CHECK] = "0"
+    try:
+        yield
+    finally:
+        os.environ[NVML_CHECK] = before
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[object]:

@@ -104,8 +104,11 @@ class Loop:
 
     def fit(self, wrap: Callable[[Any], Any]) -> None:
         """Train over a wrapped loader."""
+        from casting_inspect.training.precision import cheap_device_checks
+
         self.classifier.train()
-        self.trainer.fit(self.classifier, wrap(self.loader))
+        with cheap_device_checks():
+            self.trainer.fit(self.classifier, wrap(self.loader))
 
 
 def loop(root: Path, run: Path, words: Sequence[str]) -> Loop:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +20,7 @@ from casting_inspect.data.module import CastingDataModule
 from casting_inspect.errors import UserError
 from casting_inspect.training import loaders
 from casting_inspect.training.device_loader import DeviceLoader, DevicePixels, fits_device
-from casting_inspect.training.precision import allow_tf32
+from casting_inspect.training.precision import NVML_CHECK, allow_tf32, cheap_device_checks
 
 CPU = torch.device("cpu")
 SIDE = 32
@@ -147,6 +148,17 @@ def test_tf32_is_let_in() -> None:
         assert torch.get_float32_matmul_precision() == "high"
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_devices_are_asked_for_cheaply_where_there_are_none(
+    monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    monkeypatch.setenv(NVML_CHECK, "1")
+    with cheap_device_checks():
+        assert os.environ[NVML_CHECK] == ("1" if there else "0")
+    assert os.environ[NVML_CHECK] == "1"
 
 
 # ---- whole runs, the CPU as the device
