@@ -110,10 +110,10 @@ def make_floor(
         raise UserError(f"model.name={name}: a floor is one of {', '.join(FLOORS)}")
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
-    from sklearn.svm import SVC
 
-    svm = SVC(C=cost, gamma=gamma, class_weight="balanced", cache_size=500)
-    return make_pipeline(StandardScaler(), svm)
+    from casting_inspect.models.rbf_svm import RbfSvm
+
+    return make_pipeline(StandardScaler(), RbfSvm(cost, gamma))
 
 
 def fitted_floor(
@@ -133,7 +133,7 @@ def fitted_floor(
         options: ``cost`` and ``gamma`` of `make_floor`.
     """
     floor = make_floor(name, **options)
-    floor.fit(np.asarray(features, dtype=np.float64), labels, svc__sample_weight=weights)
+    floor.fit(np.asarray(features, dtype=np.float64), labels, rbfsvm__sample_weight=weights)
     return floor
 
 
