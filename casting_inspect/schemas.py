@@ -97,6 +97,7 @@ class AugmentSchema:
     slope: float = field(default=MISSING, metadata=between(0, 0.5))
     blur: float = field(default=MISSING, metadata=between(0, 3))
     noise: float = field(default=MISSING, metadata=between(0, 0.2))
+    device: str = field(default=MISSING, metadata=one_of("auto", "cpu", "cuda"))
 
 
 @dataclass
@@ -265,7 +266,7 @@ class DecideSchema:
 
 @dataclass
 class CacheSchema:
-    """Where features are kept, and how many."""
+    """Where features and decoded pictures are kept, and how many."""
 
     dir: str | None = field(default=MISSING, metadata=text())
     max_gb: float = field(default=MISSING, metadata=above_zero())

@@ -20,12 +20,15 @@ from casting_inspect.models.protocol import is_split
 from casting_inspect.training import assembly
 from casting_inspect.training.checkpoints import RunCheckpoints, complete, load, network_state
 from casting_inspect.training.classifier import CastingClassifier
+from casting_inspect.training.device_loader import fits_device
 from casting_inspect.training.features import CachedFeatures
 from casting_inspect.training.fitting import Fitted, Rows
 from casting_inspect.training.loaders import Bench, Choices, Loaders
 from casting_inspect.training.optimizer import updates_in_one_pass
 from casting_inspect.training.precision import (
+    allow_tf32,
     autocast,
+    cheap_device_checks,
     device_of,
     resolve_accelerator,
     resolve_precision,
@@ -54,6 +57,10 @@ def set_up(config: DictConfig, *, trusted: bool) -> Bench:
     cached = strategy in ON_FEATURES and config.finetune.cached and is_split(network)
     device = device_of(accelerator, assembly.plain(config.trainer.devices))
     choices = Choices(accelerator, device, precision, strategy, bool(cached), bool(channels_last))
+    if config.augment.device == "cuda" and accelerator != "gpu":
+        fits_device("cuda", device, 0)  # says so now, not after the pictures have been read
+    if accelerator == "gpu" and not cached:
+        allow_tf32()
     if config.trainer.compile and not cached:
         network.compile()
     fixed = backbone_keys(network) if strategy in ON_FEATURES and is_split(network) else set()
@@ -109,6 +116,7 @@ class NetworkFitter:
                 "cached_features": choices.cached,
                 "channels_last": choices.channels_last,
                 "fused_optimizer": updates_in_one_pass(self.config.optimizer),
+                "tf32": choices.accelerator == "gpu" and not choices.cached,
                 "compiled": bool(self.config.trainer.compile) and not choices.cached,
             },
         }
@@ -154,7 +162,7 @@ class NetworkFitter:
         if where == self.folder.root:
             self._log_start(trainer, train)
         classifier.train()  # as Lightning expects it; each epoch then says what is frozen
-        with loaders.threads_for_fit():
+        with loaders.threads_for_fit(), cheap_device_checks():
             trainer.fit(
                 classifier,
                 loaders.train(train),
@@ -213,12 +221,11 @@ class NetworkFitter:
     def _log_start(self, trainer: L.Trainer, train: Rows) -> None:
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
-                augmented = not self.bench.choices.cached or self.config.data.views > 0
-                sample = training_sample(self.data, train, augmented=augmented)
+                sample = training_sample(self._get_loaders().sample, self.data.labels, train)
                 log_start(logger.experiment, self.provenance["config"], sample)
 
 
-@torch.inference_mode()
+@torch.no_grad()  # as Lightning validates in a fit: a compiled network is not compiled again
 def scores_of(
     classifier: CastingClassifier, batches: Iterable[Mapping[str, torch.Tensor]], choices: Choices
 ) -> dict[int, float]:
@@ -227,7 +234,7 @@ def scores_of(
     precision = "32-true" if choices.cached else choices.precision
     scores: dict[int, float] = {}
     for number, batch in enumerate(batches):
-        moved = {key: value.to(choices.device) for key, value in batch.items()}
+        moved = {key: value.to(choices.device, non_blocking=True) for key, value in batch.items()}
         with autocast(choices.device, precision):
             indices, log_odds = classifier.predict_step(moved, number)
         scores.update(zip(indices.tolist(), log_odds.tolist(), strict=True))
