@@ -1,39 +1,77 @@
-"""`evaluate`: metrics and figures from a table of predictions."""
+"""`evaluate`: metrics and figures from a table of predictions, and maps from a run's networks."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from casting_inspect.config import run_command
+from casting_inspect.errors import UserError
+
+if TYPE_CHECKING:
+    from casting_inspect.evaluation.terms import Terms
 
 
 def job(cfg: DictConfig) -> None:
-    """Evaluate one table and say where the result is."""
+    """Evaluate one table, look at a run's pictures if asked to, and say where the result is."""
     from casting_inspect.evaluation.evaluate import (
         evaluate_predictions,
         notes_beside,
         terms_beside,
     )
     from casting_inspect.evaluation.report.write import write_report
-    from casting_inspect.evaluation.stress import breaking_sentences
     from casting_inspect.evaluation.tables import print_metrics
     from casting_inspect.evaluation.terms import terms_of
 
-    out, predictions = Path(cfg.out), Path(cfg.predictions)
+    if cfg.heatmaps != "none" and cfg.run is None:
+        raise UserError(
+            f"heatmaps={cfg.heatmaps}: maps are taken from a run's networks; add run=RUN_DIR."
+        )
+    folder = Path(cfg.run) if cfg.run is not None else None
+    predictions, out = (
+        folder / default
+        if folder is not None and OmegaConf.is_missing(cfg, key)
+        else Path(cfg[key])
+        for key, default in (("predictions", "predictions.csv"), ("out", "evaluation"))
+    )
     terms = terms_of(terms_beside(predictions), dict(cfg))
-    found = None
-    if cfg.stress:  # first, for it can be refused
-        from casting_inspect.training.stress import stress_run
-
-        allowed = tuple(cfg.allow_targets)
-        found = stress_run(predictions, out, terms, cfg.stress_limit, print, allowed)
+    breaking = stressed(cfg, predictions, out, terms) if cfg.stress else []  # it can be refused
     print_metrics(evaluate_predictions(predictions, out, notes_beside(predictions), terms))
-    if found is not None:
-        print("\n".join(breaking_sentences(found["breaks_at"])))
+    if breaking:
+        print("\n".join(breaking))
+    if cfg.heatmaps != "none":
+        draw(cfg, out)
     write_report(out, predictions)
     print(f"metrics, figures and report.html: {out}")
+
+
+def stressed(cfg: DictConfig, predictions: Path, out: Path, terms: Terms) -> list[str]:
+    """Put a run's test pictures under stress and say where an error has risen."""
+    from casting_inspect.evaluation.stress import breaking_sentences
+    from casting_inspect.training.stress import stress_run
+
+    allowed = tuple(cfg.allow_targets)
+    found = stress_run(predictions, out, terms, cfg.stress_limit, print, allowed)
+    return breaking_sentences(found["breaks_at"])
+
+
+def draw(cfg: DictConfig, out: Path) -> None:
+    """Write the maps that the configuration asks for."""
+    from casting_inspect.training.run_heatmaps import heatmaps_of_run
+    from casting_inspect.training.trained_run import MapChoice
+
+    maps = cfg.map
+    heatmaps_of_run(
+        Path(cfg.run),
+        out,
+        which=cfg.heatmaps,
+        most=maps.most,
+        choice=MapChoice(maps.layer, maps.weights, maps.smooth, maps.turns),
+        root=Path(cfg.root) if cfg.root is not None else None,
+        allow_targets=list(cfg.allow_targets),
+    )
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -126,6 +126,7 @@ EVALUATE = rule("true, false or validation", lambda v: isinstance(v, bool) or v 
 CLASS_WEIGHTS = rule("false or balanced", lambda value: value is False or value == "balanced")
 DETERMINISTIC = rule("true, false or warn", lambda v: isinstance(v, bool) or v == "warn")
 CHANNELS_LAST = rule("true, false or auto", lambda v: isinstance(v, bool) or v == "auto")
+TURNS = rule("1, 4 or 8", lambda value: value in (1, 4, 8))
 CROP = rule("even, from 8 to 128", lambda value: 8 <= value <= 128 and value % 2 == 0)
 FLOOR_SIDE = rule("32: a floor's picture has no other size", lambda value: value == 32)
 TRAIN_SIZE = rule(
@@ -209,12 +210,17 @@ def _value_complaints(
             yield f"{name}={words}: must be {found.expected}.{suggestion(words, found.choices)}"
 
 
+INSTEAD = {"predictions": "run", "out": "run"}
+"""Keys that may be missing where another one is given: a run brings its table and its folder."""
+
+
 def missing(config: DictConfig, prefix: str = "") -> Iterator[str]:
     """Yield the keys that have no value yet, in the order of the file; Hydra's own left out."""
     for key in map(str, config):
         name = f"{prefix}{key}"
         if OmegaConf.is_missing(config, key):
-            yield name
+            if name not in INSTEAD or config.get(INSTEAD[name]) is None:
+                yield name
         elif name == "hydra" or OmegaConf.is_interpolation(config, key):
             continue
         elif isinstance(config[key], DictConfig):

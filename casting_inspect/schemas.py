@@ -24,6 +24,7 @@ from casting_inspect.ranges import (
     PENALTIES,
     RUNS,
     TRAIN_SIZE,
+    TURNS,
     WINDOW,
     WORKERS,
     above_zero,
@@ -317,6 +318,17 @@ class PrepareSchema:
 
 
 @dataclass
+class MapSchema:
+    """How maps of evidence are made."""
+
+    layer: str = field(default=MISSING, metadata=text())
+    weights: str = field(default=MISSING, metadata=one_of("auto", "mean", "picture"))
+    smooth: float = field(default=MISSING, metadata=between(0, 0.25))
+    turns: int = field(default=MISSING, metadata=TURNS)
+    most: int = field(default=MISSING, metadata=at_least(4))
+
+
+@dataclass
 class EvaluateSchema:
     """`evaluate`."""
 
@@ -324,7 +336,6 @@ class EvaluateSchema:
     out: str = field(default=MISSING, metadata=text())
     stress: bool = False
     stress_limit: int | None = field(default=120, metadata=at_least(1))
-    allow_targets: list[str] = field(default_factory=list)
     calibration: str | None = field(default=None, metadata=one_of("temperature", "platt"))
     unit: str | None = field(default=None, metadata=one_of("file", "part"))
     aggregate: str | None = field(default=None, metadata=one_of("any", "mean"))
@@ -332,6 +343,11 @@ class EvaluateSchema:
     cost_escape: float | None = field(default=None, metadata=above_zero())
     cost_overkill: float | None = field(default=None, metadata=above_zero())
     cost_review: float | None = field(default=None, metadata=at_least(0))
+    run: str | None = field(default=None, metadata=text())
+    heatmaps: str = field(default="none", metadata=one_of("none", "errors", "sample", "all"))
+    map: MapSchema = field(default_factory=MapSchema)
+    root: str | None = field(default=None, metadata=text())
+    allow_targets: list[str] = field(default_factory=list)
 
 
 @dataclass

@@ -27,6 +27,7 @@ __all__ = [
     "auto_window",
     "byte_limit",
     "decode",
+    "place_in_square",
     "read_rgb",
     "read_square",
     "resize_square",
@@ -261,19 +262,37 @@ def resize_square(
     Raises:
         ValueError: If ``fit`` is neither.
     """
-    if fit not in ("pad", "stretch"):
-        raise ValueError(f"fit={fit}: must be 'pad' or 'stretch'")
     height, width = image.shape[:2]
-    scale = side / max(height, width)
-    new_height, new_width = side, side
+    rows, columns = place_in_square(height, width, side, fit)
+    top, left = rows.start, columns.start
+    new_height, new_width = rows.stop - top, columns.stop - left
     resized: Any = image
-    if fit == "pad":
-        new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
     if (height, width) != (new_height, new_width):
-        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        method = cv2.INTER_AREA if side < max(height, width) else cv2.INTER_LINEAR
         resized = cv2.resize(image, (new_width, new_height), interpolation=method)
-    top, left = (side - new_height) // 2, (side - new_width) // 2
     if (new_height, new_width) != (side, side):
         bottom, right = side - new_height - top, side - new_width - left
         resized = cv2.copyMakeBorder(resized, top, bottom, left, right, cv2.BORDER_REPLICATE)
     return np.ascontiguousarray(resized)
+
+
+def place_in_square(height: int, width: int, side: int, fit: str) -> tuple[slice, slice]:
+    """Return the rows and columns that a picture takes in the square of `resize_square`.
+
+    Args:
+        height: Of the picture in pixels.
+        width: Of the picture in pixels.
+        side: Of the square in pixels.
+        fit: ``pad`` or ``stretch``.
+
+    Raises:
+        ValueError: If ``fit`` is neither.
+    """
+    if fit not in ("pad", "stretch"):
+        raise ValueError(f"fit={fit}: must be 'pad' or 'stretch'")
+    if fit == "stretch":
+        return slice(0, side), slice(0, side)
+    scale = side / max(height, width)
+    new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
+    top, left = (side - new_height) // 2, (side - new_width) // 2
+    return slice(top, top + new_height), slice(left, left + new_width)

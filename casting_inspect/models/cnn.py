@@ -28,9 +28,14 @@ class SmallCnn(nn.Module):
         width: Channels of the first two stages; the others have twice and four times as many.
         dropout: Share of the pooled values dropped while training, 0 to below 1.
 
+    Attributes:
+        map_layer: Where maps of evidence are taken (:mod:`casting_inspect.models.maps`).
+
     Raises:
         UserError: If a value is out of its range.
     """
+
+    map_layer = "features"
 
     def __init__(self, *, width: int = 16, dropout: float = 0.2) -> None:
         super().__init__()

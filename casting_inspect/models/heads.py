@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from casting_inspect.labels import DEFECTIVE, NORMAL
+
 CLASSES = 2
 INITIAL_STD = 0.01  # torchvision's own for VGG's linear layers: starts close to p_normal = 0.5
 
@@ -47,6 +49,20 @@ class PooledHead(nn.Module):
             standard = self.standardise(pooled)
         logits: Tensor = self.linear(self.dropout(standard))
         return logits
+
+    def evidence(self) -> tuple[Tensor, Tensor]:
+        """Return weights (C,) and offset () that give the log-odds of defective, float32.
+
+        In evaluation mode ``logit_defective - logit_normal`` is the pooled features times the
+        weights, plus the offset.
+        """
+        batch = self.standardise
+        assert batch.running_mean is not None
+        assert batch.running_var is not None
+        direction = self.linear.weight[DEFECTIVE] - self.linear.weight[NORMAL]
+        weights = direction / (batch.running_var + batch.eps).sqrt()
+        bias = self.linear.bias[DEFECTIVE] - self.linear.bias[NORMAL]
+        return weights, bias - weights @ batch.running_mean
 
 
 class AttentionHead(nn.Module):

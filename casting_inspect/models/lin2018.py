@@ -44,9 +44,14 @@ class Lin2018(nn.Module):
         width: Channels of the first two stages; the others have twice and four times as many.
         dropout: Share of a region's values dropped while training, 0 to below 1.
 
+    Attributes:
+        map_layer: Where maps of evidence are taken (:mod:`casting_inspect.models.maps`).
+
     Raises:
         UserError: If a value is out of its range.
     """
+
+    map_layer = "features"
 
     def __init__(
         self, *, regions: int = 16, crop: int = 32, width: int = 16, dropout: float = 0.2
@@ -114,6 +119,23 @@ class Lin2018(nn.Module):
         with torch.autocast(images.device.type, enabled=False):
             judged: Tensor = self.judge(pooled)
         return judged.reshape(images.shape[0], self.regions)
+
+    def in_picture(self, grids: Tensor, images: Tensor) -> Tensor:
+        """Put the maps of regions (N * K, h, w) back to where they were cut, (N, S, S).
+
+        Where regions overlap, the largest value stays; where none lies it is 0.
+        """
+        rows, columns = self.region_centres(self.suspicious_regions(images))
+        half, (count, side) = self.crop // 2, (images.shape[0], images.shape[-1])
+        whole = side + self.crop  # with the border that `cut` adds
+        maps = F.interpolate(grids[:, None], size=(self.crop, self.crop), mode="bilinear")
+        offsets = torch.arange(self.crop, device=images.device)
+        y = (rows[:, :, None] + offsets)[:, :, :, None]
+        x = (columns[:, :, None] + offsets)[:, :, None, :]
+        places = (y * whole + x).flatten(1)
+        empty = torch.zeros(count, whole * whole, device=grids.device, dtype=grids.dtype)
+        put = empty.scatter_reduce(1, places, maps.reshape(count, -1), "amax", include_self=False)
+        return put.reshape(count, whole, whole)[:, half : half + side, half : half + side]
 
     def forward(self, images: Tensor) -> Tensor:
         """Map RGB (N, 3, S, S) in 0..1 to float32 logits (N, 2): defective, normal."""

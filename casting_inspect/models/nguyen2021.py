@@ -46,9 +46,14 @@ class Nguyen2021(nn.Module):
         place_size: Length of the learned vector of a place.
         dropout: Share of a part's values dropped while training, 0 to below 1.
 
+    Attributes:
+        map_layer: Where maps of evidence are taken (:mod:`casting_inspect.models.maps`).
+
     Raises:
         UserError: If a value is out of its range.
     """
+
+    map_layer = "features"
 
     def __init__(
         self, *, parts: int = 4, width: int = 16, place_size: int = 16, dropout: float = 0.2
@@ -82,6 +87,15 @@ class Nguyen2021(nn.Module):
             places = self.places.repeat(images.shape[0], 1)
             judged: Tensor = self.judge(torch.cat([pooled, places], dim=1))
         return judged.reshape(-1, self.parts, self.parts)
+
+    def in_picture(self, grids: Tensor, images: Tensor) -> Tensor:
+        """Put the maps of parts (N * P * P, h, w) together to those of pictures, (N, S, S)."""
+        side = images.shape[-1]
+        part = -(-side // self.parts)
+        maps = F.interpolate(grids[:, None], size=(part, part), mode="bilinear")
+        tiles = maps.reshape(-1, self.parts, self.parts, part, part).permute(0, 1, 3, 2, 4)
+        whole = part * self.parts
+        return tiles.reshape(-1, whole, whole)[:, :side, :side]  # `cut` filled up right and below
 
     @staticmethod
     def pool(part_logits: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ HEADS = ("gap", "paper", "attention", "pyramid")
 CONTRASTS = ("none", "local")
 CHANNELS = 512
 PYRAMID_BLOCKS = (2, 3, 4)  # of VGG's five, counted from 0
+MAP_BLOCK = 3  # of the five: finer than block 5, and still tells defects from edges
 PYRAMID_CHANNELS = 2 * (256 + 512 + 512)  # mean and maximum of each block
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # torchvision.transforms._presets.ImageClassification
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -52,6 +53,9 @@ class Vgg19(nn.Module):
         cache_layer: ``fc2`` (N, 4096), ``pooled`` (N, 512), ``grid`` (N, 512, S/32, S/32) or
             ``pyramid`` (N, 2560), followed by ``-local`` with local contrast.
         derivable: Other layers whose stored values give this one's, and how.
+        map_layer: What the pooling after block 4 takes in, S/8 places a side: where maps of
+            evidence are taken (:mod:`casting_inspect.models.maps`). With ``pyramid`` they show what
+            block 5 makes of it; the means and maxima of blocks 3 and 4 have no part in them.
 
     Raises:
         UserError: If a value is not valid or the weights cannot be had or do not fit.
@@ -89,6 +93,8 @@ class Vgg19(nn.Module):
         # what is stored for the attention head gives the pooled values without another pass
         self.derivable = {"grid" + kind: pooled} if head == "gap" else {}
         self._add_layers(head, batch_norm, dropout)
+        pools = [at for at, layer in enumerate(self.features) if isinstance(layer, nn.MaxPool2d)]
+        self.map_layer = f"features.{pools[MAP_BLOCK]}:input"
         self._fill(weights, batch_norm)
 
     def _add_layers(self, head: str, batch_norm: bool, dropout: float) -> None:
@@ -148,21 +154,29 @@ class Vgg19(nn.Module):
             float32; ``grid``: (N, 512, S/32, S/32); ``pyramid``: (N, 2560) float32, mean and
             maximum of block 3, 4, 5. ``fc2`` and ``grid`` have autocast's type.
         """
-        if self.contrast == "local":
-            images = local_contrast(images)
-        normalised = (images - self.mean) / self.std
+        normalised = self._normalised(images)
         if self.head_name == "pyramid":
             return self._pyramid(normalised)
         grid: Tensor = self.features(normalised)
         if self.head_name == "gap":
-            # rounded as a stored grid is: pooled now or from the store, the bits are the same
-            return pooled(grid if self.training else grid.half())
+            return self._pooled(grid)
         if self.head_name == "attention":
             return grid
         values = torch.flatten(self.avgpool(grid), 1)
         for layer in self.classifier[:5]:
             values = layer(values)
         return values
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        """Return pictures as the first layer takes them."""
+        if self.contrast == "local":
+            images = local_contrast(images)
+        return (images - self.mean) / self.std
+
+    def _pooled(self, grid: Tensor) -> Tensor:
+        """Return the mean over the places of the last grid: float32 (N, 512)."""
+        # rounded as a stored grid is: pooled now or from the store, the bits are the same
+        return pooled(grid if self.training else grid.half())
 
     def _pyramid(self, values: Tensor) -> Tensor:
         """Return mean and maximum over the places of the chosen blocks, (N, 2560) float32."""
@@ -194,19 +208,30 @@ class Vgg19(nn.Module):
         return self.head_logits(self.backbone_features(images))
 
     def forward_with_map(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits (N, 2) and the attention map (N, 1, S/32, S/32), both float32.
+        """Return logits (N, 2) and a map (N, 1, h, w), both float32, without any gradient.
 
-        The map is positive and of sum 1 in each picture.
+        ``attention``: the head's own map over S/32 places a side, positive and of sum 1 in each
+        picture. ``gap``: the class activation map of the log-odds of defective (Zhou et al. 2016,
+        "Learning deep features for discriminative localization", eq. 2), with its sign, over the
+        S/16 places a side before the last pooling; it is the Grad-CAM there, up to a factor.
 
         Raises:
-            UserError: If the head is not ``attention``.
+            UserError: If the head has no such map.
         """
         head = getattr(self, "head", None)
-        if not isinstance(head, AttentionHead):
-            raise UserError(f"model.head={self.head_name} has no map. Take model.head=attention.")
-        grid = self.backbone_features(images)
-        with torch.autocast(grid.device.type, enabled=False):
-            return head.with_map(grid.float())
+        if isinstance(head, AttentionHead):
+            grid = self.backbone_features(images)
+            with torch.autocast(grid.device.type, enabled=False):
+                return head.with_map(grid.float())
+        if self.head_name == "gap" and isinstance(head, PooledHead):
+            finer = self.features[:-1](self._normalised(images))
+            logits = self.head_logits(self._pooled(self.features[-1](finer)))
+            with torch.autocast(finer.device.type, enabled=False):
+                return logits, class_activation(finer.float(), head)
+        raise UserError(
+            f"model.head={self.head_name} has no map without gradients. Take model.head=gap or "
+            "attention."
+        )
 
     def head_modules(self) -> list[nn.Module]:
         """Return what is trained while the backbone is frozen: with ``paper`` the last layer."""
@@ -226,6 +251,17 @@ class Vgg19(nn.Module):
 def pooled(grid: Tensor) -> Tensor:
     """Return the mean over the places of a feature grid (N, C, h, w): float32 (N, C)."""
     return grid.float().contiguous().mean(dim=(2, 3))
+
+
+def class_activation(grid: Tensor, head: PooledHead) -> Tensor:
+    """Return what each place of a grid (N, C, h, w) adds to the log-odds of defective.
+
+    Returns:
+        (N, 1, h, w); of the grid that the head pools, its mean and the head's offset
+        (:meth:`PooledHead.evidence`) make the log-odds.
+    """
+    weights, _ = head.evidence()
+    return torch.einsum("c,nchw->nhw", weights, grid)[:, None]
 
 
 def initialise_he(module: nn.Module) -> None:

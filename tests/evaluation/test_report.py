@@ -131,7 +131,7 @@ def test_pictures_heatmaps_and_neighbours(tmp_path: Path, castings: Path) -> Non
     escape = table[(table["label"] == "defective") & (table["p_normal"] > 0.5)]["path"].iloc[0]
     (run / "heatmaps").mkdir()
     (run / "heatmaps" / "one.png").write_bytes(b"picture")
-    pd.DataFrame([(escape, "heatmaps/one.png")], columns=["path", "overlay"]).to_csv(
+    pd.DataFrame([(escape, "one.png")], columns=["path", "overlay"]).to_csv(
         run / "heatmaps.csv", index=False
     )
     near = [(escape, 0, files["path"][0], files["label"][0])]

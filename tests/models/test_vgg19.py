@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 from collections.abc import Iterator
@@ -13,8 +14,9 @@ import torchvision
 from torch import Tensor, nn
 
 from casting_inspect.errors import UserError
+from casting_inspect.models.heads import PooledHead
 from casting_inspect.models.protocol import is_split
-from casting_inspect.models.vgg19 import Vgg19, initialise_he
+from casting_inspect.models.vgg19 import Vgg19, class_activation, initialise_he
 
 SIDE = 64
 SHARED = Path(os.environ.get("CASTING_INSPECT_SHARED", Path(__file__).parents[3] / "shared"))
@@ -123,9 +125,25 @@ def test_map_belongs_to_the_logits(attention: Vgg19, images: Tensor) -> None:
     assert attended.dtype == torch.float32
 
 
-def test_other_heads_have_no_map(gap: Vgg19, images: Tensor) -> None:
-    with pytest.raises(UserError, match=r"model\.head=gap has no map"):
-        gap.forward_with_map(images)
+def test_map_of_gap_makes_its_logits(gap: Vgg19, images: Tensor) -> None:
+    network = copy.deepcopy(gap)
+    head = network.head
+    assert isinstance(head, PooledHead)
+    head.standardise.running_mean.normal_(generator=torch.Generator().manual_seed(1))  # type: ignore[union-attr]
+    head.standardise.running_var.fill_(0.3)  # type: ignore[union-attr]
+    with torch.no_grad():
+        logits, before = network.forward_with_map(images)
+        assert torch.equal(logits, network(images))
+        assert before.shape == (2, 1, SIDE // 16, SIDE // 16)
+        last = class_activation(network.features(by_hand(images)), head)
+        evidence = last.mean(dim=(1, 2, 3)) + head.evidence()[1]
+    # the pooled values are rounded to float16, as stored ones are
+    torch.testing.assert_close(evidence, logits[:, 0] - logits[:, 1], rtol=1e-2, atol=1e-3)
+
+
+def test_other_heads_have_no_map_without_gradients(pyramid: Vgg19, images: Tensor) -> None:
+    with pytest.raises(UserError, match=r"model\.head=pyramid has no map without gradients"):
+        pyramid.forward_with_map(images)
 
 
 def convolutions(stage: list[nn.Module]) -> list[int]:

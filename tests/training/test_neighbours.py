@@ -70,6 +70,8 @@ def test_a_run_knows_its_neighbours(castings: Path, tmp_path: Path, kind: str) -
     each = found.groupby("path")
     assert (each["neighbour"].nunique() == NEIGHBOURS).all()
     groups = found.assign(group=manifest["group"][found["neighbour"]].to_numpy())
-    assert (groups.groupby("path")["group"].nunique() == NEIGHBOURS).all()  # one picture of each casting
+    assert (
+        groups.groupby("path")["group"].nunique() == NEIGHBOURS
+    ).all()  # one picture of each casting
     assert each["similarity"].apply(lambda likeness: likeness.is_monotonic_decreasing).all()
     assert "nearest in training" in (tmp_path / "run" / "report.html").read_text("utf-8")

@@ -123,7 +123,7 @@ def _heatmaps(source: Source) -> dict[str, Path]:
         return {}
     drawn = found[found["overlay"] != ""]
     return {
-        str(path): table.parent / overlay
+        str(path): table.parent / "heatmaps" / overlay
         for path, overlay in zip(drawn["path"], drawn["overlay"], strict=True)
     }
 
