@@ -13,7 +13,8 @@ from casting_inspect import evaluate, train
 from casting_inspect.errors import UserError
 from casting_inspect.evaluation.predictions import read_predictions
 from casting_inspect.evaluation.terms import Terms
-from casting_inspect.training import stress
+from casting_inspect.training.stress import stress_run
+from casting_inspect.training.trained_run import TrainedRun
 
 NETWORK = [
     *("model=cnn", "model.image_size=64", "model.width=4", "trainer=cpu", "logger=none"),
@@ -29,13 +30,12 @@ def run(castings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_plain_pictures_get_the_scores_that_the_run_gave_them(run: Path) -> None:
-    rows = stress._kept_rows(run / "predictions.csv")
+    trained = TrainedRun(run)
+    rows = trained.scored()
     assert set(rows["split"]) == {"test"}
-    folder = stress.RunFolder(run)
-    config = stress._config_of(folder)
-    inspector = stress._inspector(folder, config, 0, ())
-    pictures = [stress._picture(Path(config.data.root), path, inspector) for path in rows["path"]]
-    found = stress._log_odds(inspector, pictures)
+    inspector = trained.inspector(0)
+    pictures = [inspector.square(trained.path_of(path))[1] for path in rows["path"]]
+    found = inspector.log_odds(np.stack(pictures))
     np.testing.assert_allclose(found, rows["logit"], atol=1e-3)
 
 
@@ -64,7 +64,7 @@ def test_evaluate_writes_the_curves_and_says_how_far(
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("foreign", "has no config.yaml; name the predictions.csv in a run folder"),
+        ("foreign", "is no run folder: it has no config.yaml"),
         ("floor", "floor_pixels is a floor"),
         ("inner", "holds scores of inner folds alone"),
         ("gone", "there is no checkpoint"),
@@ -100,5 +100,5 @@ def test_parts_that_nobody_named_are_told_before_the_minutes(run: Path, tmp_path
     table.to_csv(folder / "predictions.csv", index=False)
     said: list[str] = []
     with pytest.raises(UserError, match="needs the column 'part'"):
-        stress.stress_run(folder / "predictions.csv", tmp_path, Terms("part"), 6, said.append)
+        stress_run(folder / "predictions.csv", tmp_path, Terms("part"), 6, said.append)
     assert said == []
