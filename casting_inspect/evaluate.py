@@ -36,7 +36,10 @@ def job(cfg: DictConfig) -> None:
         else Path(cfg[key])
         for key, default in (("predictions", "predictions.csv"), ("out", "evaluation"))
     )
-    terms = terms_of(terms_beside(predictions), dict(cfg))
+    terms = terms_of(
+        terms_beside(predictions),
+        {key: cfg[key] for key in cfg if not OmegaConf.is_missing(cfg, key)},
+    )
     breaking = stressed(cfg, predictions, out, terms) if cfg.stress else []  # it can be refused
     print_metrics(evaluate_predictions(predictions, out, notes_beside(predictions), terms))
     if breaking:
