@@ -38,7 +38,7 @@ def job(cfg: DictConfig) -> None:
     )
     terms = terms_of(
         terms_beside(predictions),
-        {key: cfg[key] for key in cfg if not OmegaConf.is_missing(cfg, key)},
+        {str(key): cfg[key] for key in cfg if not OmegaConf.is_missing(cfg, key)},
     )
     breaking = stressed(cfg, predictions, out, terms) if cfg.stress else []  # it can be refused
     print_metrics(evaluate_predictions(predictions, out, notes_beside(predictions), terms))
