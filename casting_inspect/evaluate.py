@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
 from casting_inspect.config import run_command
 from casting_inspect.errors import UserError
 
+if TYPE_CHECKING:
+    from casting_inspect.evaluation.terms import Terms
+
 
 def job(cfg: DictConfig) -> None:
     """Evaluate one table, look at a run's pictures if asked to, and say where the result is."""
-    from casting_inspect.evaluation.evaluate import evaluate_predictions, notes_beside
+    from casting_inspect.evaluation.evaluate import (
+        evaluate_predictions,
+        notes_beside,
+        terms_beside,
+    )
+    from casting_inspect.evaluation.report.write import write_report
     from casting_inspect.evaluation.tables import print_metrics
+    from casting_inspect.evaluation.terms import terms_of
 
     if cfg.heatmaps != "none" and cfg.run is None:
         raise UserError(
@@ -26,10 +36,28 @@ def job(cfg: DictConfig) -> None:
         else Path(cfg[key])
         for key, default in (("predictions", "predictions.csv"), ("out", "evaluation"))
     )
-    print_metrics(evaluate_predictions(predictions, out, notes_beside(predictions)))
-    print(f"metrics and figures: {out}")
+    terms = terms_of(
+        terms_beside(predictions),
+        {str(key): cfg[key] for key in cfg if not OmegaConf.is_missing(cfg, key)},
+    )
+    breaking = stressed(cfg, predictions, out, terms) if cfg.stress else []  # it can be refused
+    print_metrics(evaluate_predictions(predictions, out, notes_beside(predictions), terms))
+    if breaking:
+        print("\n".join(breaking))
     if cfg.heatmaps != "none":
         draw(cfg, out)
+    write_report(out, predictions)
+    print(f"metrics, figures and report.html: {out}")
+
+
+def stressed(cfg: DictConfig, predictions: Path, out: Path, terms: Terms) -> list[str]:
+    """Put a run's test pictures under stress and say where an error has risen."""
+    from casting_inspect.evaluation.stress import breaking_sentences
+    from casting_inspect.training.stress import stress_run
+
+    allowed = tuple(cfg.allow_targets)
+    found = stress_run(predictions, out, terms, cfg.stress_limit, print, allowed)
+    return breaking_sentences(found["breaks_at"])
 
 
 def draw(cfg: DictConfig, out: Path) -> None:

@@ -102,10 +102,16 @@ def _is_one_number(value: Any) -> bool:
     return isinstance(value, ListConfig) and len(value) == 1 and isinstance(value[0], int)
 
 
-DECIDE_KEYS = {  # of single rules of decision
+DECIDE_KEYS = {  # that a rule of decision needs; what no rule needs is every rule's
     "escape": ("max_escape", "best_effort"),
-    "cost": ("cost_escape", "cost_overkill", "prevalence"),
+    "cost": ("cost_escape", "cost_overkill"),
+    "review": ("by", "max_escape", "max_overkill", "best_effort"),
 }
+DECIDE_COSTS = (
+    "cost_escape",
+    "cost_overkill",
+    "cost_review",
+)  # any rule's, for figures of the line
 WORKERS = rule("0 or more, or auto", lambda value: _is_count_or_auto(value, 0))
 LIMIT = rule("a whole number of steps, a share from 0.0 to 1.0, or null", _is_limit)
 DEVICES = rule(
@@ -236,17 +242,7 @@ def cross_complaints(config: DictConfig) -> Iterator[str]:
         )
     decide = config.get("decide")
     if decide is not None and "name" in decide and "threshold" in decide:
-        is_fixed = decide.name == "fixed"
-        if is_fixed == (decide.threshold is None):
-            words = "needs a number" if is_fixed else "is found by this rule: leave it out"
-            yield f"decide={decide.name}: decide.threshold {words}."
-        for name, keys in DECIDE_KEYS.items():
-            for key in keys:
-                given = decide.get(key) is not None
-                if name == decide.name and not given:
-                    yield f"decide={name}: decide.{key} needs a value."
-                elif name != decide.name and given:
-                    yield f"decide.{key} belongs to decide={name}, not to decide={decide.name}."
+        yield from _decide_complaints(decide)
     optimizer = config.get("optimizer") or {}
     if "lr" in optimizer:
         yield "optimizer.lr: learning rates are finetune.head_lr and finetune.backbone_lr."
@@ -257,3 +253,26 @@ def cross_complaints(config: DictConfig) -> Iterator[str]:
     for key in ("name", "image_size", "_target_") if "model" in config else ():
         if key not in list(config.model):  # `in` alone is False for what is still missing
             yield f"model.{key} is needed in a model's configuration, and this one has none."
+
+
+def _decide_complaints(decide: DictConfig) -> Iterator[str]:
+    """Yield what a rule of decision lacks, and what belongs to another."""
+    is_fixed = decide.name == "fixed"
+    if is_fixed == (decide.threshold is None):
+        found = "is found by this rule: leave it out, or take decide=fixed"
+        yield f"decide={decide.name}: decide.threshold {'needs a number' if is_fixed else found}."
+    needed = set(DECIDE_KEYS.get(decide.name, ()))
+    if decide.get("by") == "costs":
+        needed |= set(DECIDE_COSTS)
+    for key in dict.fromkeys(
+        [*(key for keys in DECIDE_KEYS.values() for key in keys), *DECIDE_COSTS]
+    ):
+        owners = [name for name, keys in DECIDE_KEYS.items() if key in keys]
+        given = decide.get(key) is not None
+        if key in needed and not given:
+            yield f"decide={decide.name}: decide.{key} needs a value."
+        elif given and decide.name not in owners and key not in DECIDE_COSTS:
+            belongs = " or ".join(f"decide={name}" for name in owners)
+            yield f"decide.{key} belongs to {belongs}, not to decide={decide.name}."
+    if (decide.get("cost_escape") is None) != (decide.get("cost_overkill") is None):
+        yield "decide.cost_escape and decide.cost_overkill go together: give both or none."

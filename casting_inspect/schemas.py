@@ -34,6 +34,7 @@ from casting_inspect.ranges import (
     text,
 )
 
+DECISIONS = ("fixed", "youden", "escape", "cost", "review")  # as in evaluation.decisions
 FLOORS = ("floor_histogram", "floor_pixels", "floor_background")  # as in models.floors
 
 # the validation part alone may choose; the test part is never among these
@@ -97,6 +98,7 @@ class AugmentSchema:
     slope: float = field(default=MISSING, metadata=between(0, 0.5))
     blur: float = field(default=MISSING, metadata=between(0, 3))
     noise: float = field(default=MISSING, metadata=between(0, 0.2))
+    device: str = field(default=MISSING, metadata=one_of("auto", "cpu", "cuda"))
 
 
 @dataclass
@@ -246,19 +248,26 @@ class LoggerSchema:
 class DecideSchema:
     """How a probability becomes a verdict."""
 
-    name: str = field(default=MISSING, metadata=one_of("fixed", "youden", "escape", "cost"))
+    name: str = field(default=MISSING, metadata=one_of(*DECISIONS))
     threshold: float | None = field(default=MISSING, metadata=between(0, 1))
-    # of single rules
-    max_escape: float | None = field(default=None, metadata=between(0, 1, above=True, below=True))
-    best_effort: bool | None = None
+    # of every rule; a run of before these were there goes on with the values below
+    calibration: str = field(default="temperature", metadata=one_of("temperature", "platt"))
+    unit: str = field(default="file", metadata=one_of("file", "part"))
+    aggregate: str = field(default="any", metadata=one_of("any", "mean"))
+    prevalence: float = field(default=0.001, metadata=between(0, 1, above=True, below=True))
     cost_escape: float | None = field(default=None, metadata=above_zero())
     cost_overkill: float | None = field(default=None, metadata=above_zero())
-    prevalence: float | None = field(default=None, metadata=between(0, 1, above=True, below=True))
+    cost_review: float | None = field(default=None, metadata=at_least(0))
+    # of single rules
+    max_escape: float | None = field(default=None, metadata=between(0, 1, above=True, below=True))
+    max_overkill: float | None = field(default=None, metadata=between(0, 1, above=True, below=True))
+    best_effort: bool | None = None
+    by: str | None = field(default=None, metadata=one_of("bounds", "costs", "conformal"))
 
 
 @dataclass
 class CacheSchema:
-    """Where features are kept, and how many."""
+    """Where features and decoded pictures are kept, and how many."""
 
     dir: str | None = field(default=MISSING, metadata=text())
     max_gb: float = field(default=MISSING, metadata=above_zero())
@@ -325,6 +334,15 @@ class EvaluateSchema:
 
     predictions: str = field(default=MISSING, metadata=text())
     out: str = field(default=MISSING, metadata=text())
+    stress: bool = False
+    stress_limit: int | None = field(default=120, metadata=at_least(1))
+    calibration: str | None = field(default=None, metadata=one_of("temperature", "platt"))
+    unit: str | None = field(default=None, metadata=one_of("file", "part"))
+    aggregate: str | None = field(default=None, metadata=one_of("any", "mean"))
+    prevalence: float | None = field(default=None, metadata=between(0, 1, above=True, below=True))
+    cost_escape: float | None = field(default=None, metadata=above_zero())
+    cost_overkill: float | None = field(default=None, metadata=above_zero())
+    cost_review: float | None = field(default=None, metadata=at_least(0))
     run: str | None = field(default=None, metadata=text())
     heatmaps: str = field(default="none", metadata=one_of("none", "errors", "sample", "all"))
     map: MapSchema = field(default_factory=MapSchema)

@@ -40,6 +40,7 @@ def commands(study: Path, out: Path, only: list[str], partitions: int | None, wo
                     *(sys.executable, "-m", "casting_inspect.train", "-m", "resume=auto"),
                     f"data.partition={','.join(map(str, range(count)))}",
                     *("data.fold=all", "logger=none", "callbacks.progress_bar=false"),
+                    "decide=fixed",  # 0.5, as the studies laid down before their first score
                     *merged(overrides),
                     *given,
                     f"hydra.sweep.dir={out / name}",

@@ -77,7 +77,7 @@ def test_evaluate_writes_what_the_table_shows(
     metrics = json.loads((tmp_path / "result" / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["test"]["n"] == 18
     out = capsys.readouterr().out
-    assert "metrics and figures: result" in out
+    assert "metrics, figures and report.html: result" in out
 
 
 def test_evaluate_of_a_missing_table_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -124,12 +124,27 @@ def test_rules(rule: Metadata, good: list[Any], bad: list[Any]) -> None:
             "decide=escape: decide.max_escape needs a value.",
         ),
         (
-            {"decide": {"name": "fixed", "threshold": 0.5, "prevalence": 0.1}},
-            "decide.prevalence belongs to decide=cost, not to decide=fixed.",
+            {"decide": {"name": "fixed", "threshold": 0.5, "max_escape": 0.1}},
+            "decide.max_escape belongs to decide=escape or decide=review, not to decide=fixed.",
+        ),
+        (
+            {"decide": {"name": "fixed", "threshold": 0.5, "cost_escape": 9.0}},
+            "decide.cost_escape and decide.cost_overkill go together: give both or none.",
+        ),
+        (
+            {
+                "decide": {
+                    **{"name": "review", "threshold": None, "by": "costs", "best_effort": True},
+                    **{"max_escape": 0.1, "max_overkill": 0.1},
+                    **{"cost_escape": 9.0, "cost_overkill": 1.0},
+                }
+            },
+            "decide=review: decide.cost_review needs a value.",
         ),
         (
             {"decide": {"name": "youden", "threshold": 0.5}},
-            "decide=youden: decide.threshold is found by this rule: leave it out.",
+            "decide=youden: decide.threshold is found by this rule: leave it out, or take "
+            "decide=fixed.",
         ),
     ],
 )

@@ -83,6 +83,10 @@ STRENGTHS: Final = {
     ),
 }
 
+SHARES: Final = {"light": 0.8, "gamma": 0.5, "slope": 0.3, "blur": 0.2, "noise": 0.2}
+"""Shares of the pictures that each change of light or camera is done to, where it is done."""
+LEAST_SLOPE: Final = 0.01  # albumentations takes no less
+
 _LARGEST: Final = {
     "shrink": 0.5,
     "shift": 0.25,
@@ -122,12 +126,12 @@ class Augmenter:
         """Return the changed picture; the one given is left as it is.
 
         Args:
-            image: uint8 (S, S, 3).
+            image: uint8 (S, S, 3), or (S, S, 1): the same as each of three equal channels.
             epoch: From 0; another epoch gives another change.
             index: The picture's place in the manifest.
 
         Returns:
-            uint8 (S, S, 3), contiguous.
+            uint8 of the same shape, contiguous.
         """
         pipeline = _pipeline(self.strength)
         if not pipeline.transforms:
@@ -211,21 +215,27 @@ def _light(strength: Strength) -> list[albumentations.BasicTransform]:
             albumentations.RandomBrightnessContrast(
                 brightness_limit=(-strength.brightness, strength.brightness),
                 contrast_limit=(-strength.contrast, strength.contrast),
-                p=0.8,
+                p=SHARES["light"],
             )
         )
     if strength.gamma:
         percent = (100 * (1 - strength.gamma), 100 * (1 + strength.gamma))
-        transforms.append(albumentations.RandomGamma(gamma_limit=percent, p=0.5))
+        transforms.append(albumentations.RandomGamma(gamma_limit=percent, p=SHARES["gamma"]))
     if strength.slope:
-        fall = (0.01, max(0.01, strength.slope))  # 0.01 is the least that albumentations takes
-        transforms.append(albumentations.Illumination(mode="linear", intensity_range=fall, p=0.3))
+        fall = (LEAST_SLOPE, max(LEAST_SLOPE, strength.slope))
+        transforms.append(
+            albumentations.Illumination(mode="linear", intensity_range=fall, p=SHARES["slope"])
+        )
     if strength.blur:
         transforms.append(
-            albumentations.GaussianBlur(blur_limit=0, sigma_limit=(0.0, strength.blur), p=0.2)
+            albumentations.GaussianBlur(
+                blur_limit=0, sigma_limit=(0.0, strength.blur), p=SHARES["blur"]
+            )
         )
     if strength.noise:
         transforms.append(
-            albumentations.GaussNoise(std_range=(0.0, strength.noise), per_channel=False, p=0.2)
+            albumentations.GaussNoise(
+                std_range=(0.0, strength.noise), per_channel=False, p=SHARES["noise"]
+            )
         )
     return transforms

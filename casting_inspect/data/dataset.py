@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from casting_inspect.data.augment import Augmenter
-from casting_inspect.data.decode import Window, read_rgb, resize_square
+from casting_inspect.data.decode import Window, read_square
 from casting_inspect.data.pixel_cache import PixelCache
 from casting_inspect.errors import UserError
 from casting_inspect.labels import CLASS_NAMES
@@ -63,7 +63,7 @@ class CastingDataset(Dataset[Sample]):
         fit: ``pad`` or ``stretch``, for pictures that are not square.
         window: The linear window for pictures of more than 8 bits, or None.
         augmenter: Changes pictures, or None to give them plain.
-        cache: Keeps decoded pictures of this process, or None.
+        cache: Decoded pictures by their file's digest, the column ``sha256``, or None.
     """
 
     def __init__(
@@ -82,10 +82,12 @@ class CastingDataset(Dataset[Sample]):
         self.fit = fit
         self.window = window
         self.augmenter = augmenter
-        self.cache = cache if cache is not None else PixelCache(0)
+        self.cache = cache
         labels = [CLASS_NAMES.index(label) for label in frame["label"]]
         pairs = zip(frame["path"].astype(str), labels, strict=True)
         self._files = dict(zip(self.rows.tolist(), pairs, strict=True))
+        digests = frame["sha256"] if cache is not None else [""] * len(frame)
+        self._digests = dict(zip(self.rows.tolist(), digests, strict=True))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -108,25 +110,25 @@ class CastingDataset(Dataset[Sample]):
         image = self.pixels(index)
         if self.augmenter is not None:
             image = self.augmenter(image, epoch, index)
-        channels_first = np.ascontiguousarray(image.transpose(2, 0, 1))
+        planes = image.transpose(2, 0, 1)
+        # a grey picture becomes three channels only here, after all that is done to each of them
+        whole = np.repeat(planes, 3, axis=0) if len(planes) == 1 else np.array(planes, order="C")
         label = self._file(index)[1]
-        return {"image": torch.from_numpy(channels_first), "label": label, "index": index}
+        return {"image": torch.from_numpy(whole), "label": label, "index": index}
 
     def pixels(self, index: int) -> np.ndarray:
-        """Return the plain picture at a place in the manifest, uint8 (S, S, 3)."""
-        cached = self.cache.get(index)
+        """Return the plain picture at a place in the manifest, uint8 (S, S, 3), grey (S, S, 1)."""
+        file = self._file(index)[0]
+        cached = self.cache.get(self._digests[index]) if self.cache is not None else None
         if cached is not None:
             return cached
-        path = self.root / PurePosixPath(self._file(index)[0])
+        path = self.root / PurePosixPath(file)
         try:
-            image = read_rgb(path, self.window)
+            return read_square(path, self.image_size, self.fit, self.window)
         except UserError as error:
             raise UnreadablePictureError(
                 f"{error}; prepare sorts such files out, or take its row out of the manifest"
             ) from error
-        square = resize_square(image, self.image_size, self.fit)
-        self.cache.put(index, square)
-        return square
 
     def _file(self, index: int) -> tuple[str, int]:
         """Return (path, class) of a place in the manifest."""

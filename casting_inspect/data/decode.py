@@ -29,6 +29,7 @@ __all__ = [
     "decode",
     "place_in_square",
     "read_rgb",
+    "read_square",
     "resize_square",
 ]
 
@@ -57,6 +58,12 @@ def decode(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
         DecodeError: With the reason, if the file is missing, empty, truncated, damaged, too large,
             or of a kind that is not supported.
     """
+    pixels = _decoded(source, max_pixels)
+    return _in_colour(pixels) if pixels.dtype == np.uint8 else pixels
+
+
+def _decoded(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """Decode a picture as `decode` does, but leave 8-bit grey files at one channel, (H, W)."""
     data = source if isinstance(source, bytes) else _read_file(source, byte_limit(max_pixels))
     header = read_header(data)
     if header.width * header.height > max_pixels:
@@ -146,6 +153,11 @@ def apply_window(image: Pixels, window: Window | None) -> npt.NDArray[np.uint8]:
     Raises:
         DecodeError: If a uint16 picture comes without a window, or low is not below high.
     """
+    return _in_colour(_narrowed(image, window))
+
+
+def _narrowed(image: Pixels, window: Window | None) -> npt.NDArray[np.uint8]:
+    """Map a decoded picture to 8 bits; one of a single channel, (H, W), keeps it."""
     if image.dtype == np.uint8:
         return image
     if window is None:
@@ -153,7 +165,12 @@ def apply_window(image: Pixels, window: Window | None) -> npt.NDArray[np.uint8]:
             "more than 8 bits, and no window to map them: give data.window=[low,high]"
         )
     narrow: npt.NDArray[np.uint8] = _window_table(float(window[0]), float(window[1]))[image]
-    return narrow if narrow.ndim == 3 else np.repeat(narrow[:, :, None], 3, axis=2)
+    return narrow
+
+
+def _in_colour(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return three channels, the same one thrice where there is one."""
+    return image if image.ndim == 3 else np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2RGB))
 
 
 @functools.lru_cache(maxsize=8)
@@ -185,6 +202,47 @@ def read_rgb(path: Path, window: Window | None = None) -> npt.NDArray[np.uint8]:
         raise UserError(f"{path}: {error}") from None
 
 
+def read_square(
+    path: Path, side: int, fit: str = "pad", window: Window | None = None
+) -> npt.NDArray[np.uint8]:
+    """Read a picture for a network at the size that it takes, a grey one in a single channel.
+
+    The same as `read_rgb` and then `resize_square`, but that a grey picture, also one stored in
+    colour, is resized once and not three times. JPEG is decoded in full: at reduced scale
+    (``IMREAD_REDUCED_*``) pixels come out up to 52 grey levels apart.
+
+    Args:
+        path: The file.
+        side: Pixels a side of the result, at least 1.
+        fit: See `resize_square`.
+        window: For files of more than 8 bits (see `apply_window`).
+
+    Returns:
+        uint8 (side, side, 1) if all channels are equal, else (side, side, 3), RGB.
+
+    Raises:
+        UserError: With the file's name and the reason, if it cannot be read.
+    """
+    try:
+        image = _narrowed(_decoded(path), window)
+    except DecodeError as error:
+        raise UserError(f"{path}: {error}") from None
+    square = resize_square(_as_grey(image), side, fit)
+    return square if square.ndim == 3 else square[..., np.newaxis]
+
+
+def _as_grey(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return one channel, (H, W), of a picture whose channels are equal; another as it is."""
+    if image.ndim == 2:
+        return image
+    some = image[::16, ::16]  # enough to tell most pictures in colour
+    if (some != some[..., :1]).any():
+        return image
+    red, green, blue = cv2.split(image)
+    equal = np.array_equal(red, green) and np.array_equal(green, blue)
+    return np.asarray(red) if equal else image
+
+
 def resize_square(
     image: npt.NDArray[np.uint8], side: int, fit: str = "pad"
 ) -> npt.NDArray[np.uint8]:
@@ -193,13 +251,13 @@ def resize_square(
     Area averaging when it gets smaller, linear interpolation when it gets larger.
 
     Args:
-        image: uint8 (H, W, 3).
+        image: uint8 (H, W, 3), or (H, W).
         side: Pixels a side of the result, at least 1.
         fit: ``pad`` keeps the proportions, centres, and repeats the border's pixels around;
             ``stretch`` squashes.
 
     Returns:
-        uint8 (side, side, 3).
+        uint8 (side, side, 3), or (side, side).
 
     Raises:
         ValueError: If ``fit`` is neither.

@@ -17,15 +17,17 @@ import lightning as L
 import numpy as np
 import pandas as pd
 import torch
+from rich.console import Console
 from torch.utils.data import DataLoader
 
 from casting_inspect.data.augment import Augmenter
+from casting_inspect.data.crew import Crew
 from casting_inspect.data.dataset import CastingDataset, EpochSampler, Sample, start_worker
 from casting_inspect.data.decode import Window, auto_window
 from casting_inspect.data.folds import units_of
 from casting_inspect.data.manifest import check_files, dataset_digest, find_manifest
 from casting_inspect.data.outcome import recorded_window
-from casting_inspect.data.pixel_cache import PixelCache
+from casting_inspect.data.pixel_cache import Kept, PixelCache
 from casting_inspect.data.splits import BY_GROUP, Assignment, SplitRule, assign, assign_inner
 from casting_inspect.errors import UserError, suggestion
 from casting_inspect.files import sha256_of_file
@@ -60,7 +62,9 @@ class CastingDataModule(L.LightningDataModule):
         aliases: Further names of class folders.
         start_method: How workers are started: ``fork``, ``spawn`` or ``forkserver``; None is
             Python's default.
-        cache_pixels: Bytes of decoded pictures that are kept in memory.
+        cache_dir: The folder of all pixel caches, see `keep_pixels`; None: pictures are decoded
+            each time.
+        cache_gb: Bound on that folder and the feature stores beside it, in units of 10^9 bytes.
         limit: For a trial: pictures a part at most, spread evenly over it and its classes.
         split_options: Further attributes of `SplitRule`.
 
@@ -85,7 +89,8 @@ class CastingDataModule(L.LightningDataModule):
         seed: int = 0,
         aliases: Mapping[str, str] | None = None,
         start_method: str | None = None,
-        cache_pixels: int = 2**30,
+        cache_dir: Path | None = None,
+        cache_gb: float = 20.0,
         limit: int | None = None,
         **split_options: Any,
     ) -> None:
@@ -105,7 +110,9 @@ class CastingDataModule(L.LightningDataModule):
             _one_of(multiprocessing.get_all_start_methods(), start_method, "start_method")
         self.start_method = start_method
         self._window_is_auto = window == "auto"
-        self._cache = PixelCache(cache_pixels)
+        self.cache_dir = cache_dir
+        self.cache_gb = cache_gb
+        self._caches: dict[Path, PixelCache] = {}
         self.limit = None if limit is None else _at_least(2, limit, "data.limit")
         self._frame: pd.DataFrame | None = None
         self._assignment: Assignment | None = None
@@ -150,7 +157,6 @@ class CastingDataModule(L.LightningDataModule):
         self._frame = frame
         every = np.arange(len(frame))
         self._whole = {augmented: self._dataset(every, augmented) for augmented in (False, True)}
-        self._whole[False].cache = PixelCache(0)  # `picture` gives a plain one once
 
     def with_fold(self, fold: int | None) -> CastingDataModule:
         """Return the same pictures with another test part; they are not read again.
@@ -214,6 +220,36 @@ class CastingDataModule(L.LightningDataModule):
         """
         return self._whole[view is not None][view or 0, row]["image"]
 
+    def pixels(self, row: int) -> np.ndarray:
+        """Return one plain picture, uint8 (S, S, 3), or (S, S, 1) if grey; threads may call it."""
+        return self._whole[False].pixels(row)
+
+    def channels(self, rows: np.ndarray) -> int:
+        """Return 1 where all pictures of these rows are kept and grey, else 3."""
+        cache = self._whole[False].cache
+        if cache is None:
+            return 3
+        kept = [cache.get(digest) for digest in self.frame["sha256"].to_numpy()[rows].tolist()]
+        return 1 if all(one is not None and one.shape[2] == 1 for one in kept) else 3
+
+    def keep_pixels(self, rows: np.ndarray) -> Kept | None:
+        """Decode pictures that are not in the cache yet, so that loaders find all of them there.
+
+        Args:
+            rows: Rows of `frame`.
+
+        Returns:
+            What came of it; None without a cache.
+        """
+        dataset = self._whole[False]
+        if dataset.cache is None:
+            return None
+        digests = self.frame["sha256"].to_numpy()[rows].tolist()
+        pictures = dict(zip(digests, rows.tolist(), strict=True))
+        shown = Console(stderr=True).is_terminal
+        crew = Crew(progress=shown)
+        return dataset.cache.fill(pictures, dataset.pixels, max_gb=self.cache_gb, crew=crew)
+
     def augmentation_digest(self) -> str:
         """Return a digest of all that decides what an augmented view of a row looks like.
 
@@ -264,8 +300,15 @@ class CastingDataModule(L.LightningDataModule):
             fit=self.fit,
             window=self.window,
             augmenter=self.augmenter if augmented else None,
-            cache=self._cache,
+            cache=self._cache(),
         )
+
+    def _cache(self) -> PixelCache | None:
+        """Return the cache of pictures of this size, fit and window, the same one to all parts."""
+        if self.cache_dir is None:
+            return None
+        cache = PixelCache(self.cache_dir, self.image_size, self.fit, self.window)
+        return self._caches.setdefault(cache.folder, cache)
 
     def _loader(
         self, dataset: CastingDataset, rows: np.ndarray, *, shuffle: bool

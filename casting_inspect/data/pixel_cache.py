@@ -1,53 +1,177 @@
-"""Decoded pictures kept in this process's memory, within a limit."""
+"""Pictures decoded and resized once, kept on disk, mapped by all workers and runs alike."""
 
 from __future__ import annotations
 
-from typing import Any
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
+import cv2
 import numpy as np
-from torch.utils.data import get_worker_info
+import PIL
+
+from casting_inspect.data.crew import Crew
+from casting_inspect.data.decode import Window
+from casting_inspect.data.row_store import GIGABYTE, RowStore, make_room
+from casting_inspect.errors import UserError, first_line
+
+# what one row means; raised when decoding or resizing change pixels
+FORMAT: Final = 1
+SHARD_BYTES: Final = 2**26
+SHARD_ROWS: Final = 512
 
 
-class PixelCache:
-    """Pictures by their place in the manifest, kept until the limit is reached.
+@dataclass(frozen=True)
+class Kept:
+    """What came of keeping pictures.
 
-    Of a grey picture one channel is kept. Nothing is thrown out once it is in: each epoch asks for
-    every picture once, so that any other rule would only exchange one hit for another. Worker
-    processes share the limit: each keeps what it decoded itself up to its part of it.
-
-    Args:
-        limit: Bytes; 0 keeps nothing.
+    Attributes:
+        rows: Different pictures asked for.
+        decoded: Pictures decoded for it, the others were there.
+        seconds: Wall time.
+        folder: Where they are.
+        problem: Why those that were not there are decoded anew each time; empty when all are kept.
     """
 
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.used = 0
-        self._pictures: dict[int, np.ndarray] = {}
+    rows: int
+    decoded: int
+    seconds: float
+    folder: Path
+    problem: str = ""
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the limit alone: a spawned process starts empty."""
-        return {"limit": self.limit, "used": 0, "_pictures": {}}
 
-    def __len__(self) -> int:
-        return len(self._pictures)
+def cache_name(image_size: int, fit: str, window: Window | None) -> str:
+    """Return the folder name of the pictures of one size, made in one way by these libraries."""
+    what = {
+        "format": FORMAT,
+        "image_size": image_size,
+        "fit": fit,
+        "window": window,
+        "opencv": cv2.getBuildInformation(),  # with the versions of the decoders in it
+        "pillow": PIL.__version__,
+    }
+    digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+    return f"{image_size}-{fit}-{digest}"
 
-    def get(self, index: int) -> np.ndarray | None:
-        """Return the picture, uint8 (S, S, 3), read-only or a copy, or None."""
-        kept = self._pictures.get(index)
-        if kept is None or kept.ndim == 3:
-            return kept
-        return np.repeat(kept[..., np.newaxis], 3, axis=2)
 
-    def put(self, index: int, picture: np.ndarray) -> None:
-        """Keep a uint8 (S, S, 3) picture, if there is room."""
-        worker = get_worker_info()
-        room = self.limit // (worker.num_workers if worker else 1) - self.used
-        if picture.nbytes // 3 > room:
-            return
-        grey = bool((picture == picture[..., :1]).all())
-        kept = picture[..., 0].copy() if grey else picture.copy()
-        if kept.nbytes > room:
-            return
-        kept.flags.writeable = False
-        self._pictures[index] = kept
-        self.used += kept.nbytes
+class PixelCache(RowStore):
+    """Square uint8 pictures by the digest of their file, grey ones in one channel.
+
+    A process that maps them needs no memory of its own for them, and a worker that is started
+    maps what its parent does.
+
+    Args:
+        root: The folder of all pixel caches.
+        image_size: Pixels a side, S.
+        fit: How pictures are made square.
+        window: The grey window, or None.
+    """
+
+    def __init__(self, root: Path, image_size: int, fit: str, window: Window | None) -> None:
+        super().__init__(root / cache_name(image_size, fit, window))
+        self.image_size = image_size
+
+    def get(self, key: str) -> np.ndarray | None:
+        """Return the picture, uint8 (S, S, channels), read-only, or None."""
+        place = self._places.get(key)
+        if place is None:
+            return None
+        picture: np.ndarray = self._shards[place[0]][place[1]]
+        return picture
+
+    def fill(
+        self,
+        pictures: Mapping[str, int],
+        read: Callable[[int], np.ndarray],
+        *,
+        max_gb: float,
+        crew: Crew,
+    ) -> Kept:
+        """Keep pictures, as far as they are not kept yet.
+
+        One run at a time decodes; another waits and then finds them. Where they cannot be kept,
+        nothing fails.
+
+        Args:
+            pictures: What `read` takes for each key.
+            read: From that to uint8 (S, S, channels); threads call it.
+            max_gb: Bound on all stores of the cache together, in units of 10^9 bytes.
+            crew: The threads that decode.
+
+        Raises:
+            UserError: If a picture cannot be read.
+        """
+        started = time.perf_counter()
+        kept, problem = 0, ""
+        try:
+            self.load()
+            if self.missing(list(pictures)):
+                with self.locked("another run is decoding these pictures; waiting for it"):
+                    self.load(mend=True)
+                    missing = {key: pictures[key] for key in self.missing(list(pictures))}
+                    kept, problem = self._keep(missing, read, max_gb, crew)
+        except (OSError, NotImplementedError) as error:  # some file systems have no locks
+            problem = _reason(error)
+        seconds = time.perf_counter() - started
+        return Kept(len(pictures), kept, seconds, self.folder, problem)
+
+    def _keep(
+        self,
+        missing: Mapping[str, int],
+        read: Callable[[int], np.ndarray],
+        max_gb: float,
+        crew: Crew,
+    ) -> tuple[int, str]:
+        """Decode and write pictures; return how many, and why they could not be kept."""
+        keys, written = list(missing), list[str]()
+        step = min(SHARD_ROWS, max(1, SHARD_BYTES // (3 * self.image_size**2)))
+        with (
+            crew.bar("decoding", len(keys)) as advance,
+            ThreadPoolExecutor(crew.workers) as pool,
+        ):
+            for start in range(0, len(keys), step):
+                some = keys[start : start + step]
+                rows = list(pool.map(read, [missing[key] for key in some]))
+                if start == 0:
+                    needed = sum(row.nbytes for row in rows) * len(keys) // len(rows)
+                    problem = self._too_little_room(needed, max_gb)
+                    if problem:
+                        return 0, problem
+                try:
+                    self._write(some, rows, written)
+                except OSError as error:
+                    self.remove_shards(written)  # a full disk fails others too
+                    return 0, _reason(error)
+                advance(start + len(some))
+        return len(keys), ""
+
+    def _too_little_room(self, needed: int, max_gb: float) -> str:
+        """Make room for that many bytes, or return why there is none."""
+        size = f"they take {needed / GIGABYTE:.2f} GB"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if needed > shutil.disk_usage(self.folder).free:
+            return f"{size}, more than is free on the disk"
+        try:
+            make_room(self.folder, needed, max_gb)
+        except UserError:
+            return f"{size}, too much for cache.max_gb={max_gb:g}"
+        return ""
+
+    def _write(self, keys: Sequence[str], rows: Sequence[np.ndarray], written: list[str]) -> None:
+        """Write a shard of the grey pictures and one of the others, and note their names."""
+        for channels in (1, 3):
+            chosen = [place for place, row in enumerate(rows) if row.shape[2] == channels]
+            if chosen:
+                stacked = np.stack([rows[place] for place in chosen])
+                written.append(self.write_shard([keys[place] for place in chosen], stacked))
+
+
+def _reason(error: Exception) -> str:
+    """Return why a folder cannot be written, in a few words."""
+    return (getattr(error, "strerror", None) or first_line(error)).lower()

@@ -24,7 +24,8 @@ def pixels_of(data: bytes, header: Header) -> Pixels:
         header: What ``read_header`` says of them.
 
     Returns:
-        uint8 (H, W, 3), or uint16 (H, W) or (H, W, 3) when the file has more than 8 bits; upright.
+        uint8, or uint16 when the file has more than 8 bits; (H, W, 3), or (H, W) where the file
+        is grey and its decoder says so; upright.
 
     Raises:
         DecodeError: If the kind is not supported.
@@ -36,7 +37,7 @@ def pixels_of(data: bytes, header: Header) -> Pixels:
 
 
 def _shallow(data: bytes, header: Header) -> Pixels:
-    """Decode up to 8 bits to uint8 (H, W, 3), not turned yet."""
+    """Decode up to 8 bits to uint8 (H, W, 3) or, if grey, perhaps (H, W); not turned yet."""
     plain = header.format == "JPEG" or (header.format == "PNG" and header.bits == 8)
     if plain and header.mode in ("L", "RGB") and not header.key:
         fast = _by_opencv(data, grey=header.mode == "L")
@@ -65,8 +66,7 @@ def _by_opencv(data: bytes, grey: bool) -> Pixels | None:
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flag | cv2.IMREAD_IGNORE_ORIENTATION)
     if pixels is None:
         return None
-    code = cv2.COLOR_GRAY2RGB if grey else cv2.COLOR_BGR2RGB
-    return np.asarray(cv2.cvtColor(pixels, code))
+    return pixels if grey else np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
 
 
 def _from_cmyk(ink: Pixels, inverted: bool) -> Pixels:

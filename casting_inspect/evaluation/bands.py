@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
 from casting_inspect.evaluation.calibration import Calibration
-from casting_inspect.evaluation.escape import CONFIDENCE, escape_threshold
+from casting_inspect.evaluation.escape import CONFIDENCE, EscapeThreshold, escape_threshold
 
 Floats = NDArray[np.float64]
+
+NEVER: Final = -1.0
+"""The lower end of a band that rejects nothing: even a score of 0 is above it."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +74,8 @@ def by_bounds(
     max_escape: float,
     max_overkill: float,
     confidence: float = CONFIDENCE,
-) -> tuple[Band, bool]:
-    """Return the narrowest band that bounds escapes and overkills among all parts of a class.
+) -> tuple[Band, EscapeThreshold, EscapeThreshold]:
+    """Return the narrowest band that bounds what is passed and rejected wrongly without a person.
 
     Both ends are found as ``escape_threshold`` finds one. Where the ends cross, one threshold keeps
     both bounds and nobody looks.
@@ -85,15 +89,20 @@ def by_bounds(
         confidence: Of each bound.
 
     Returns:
-        The band, and whether there are groups enough for both bounds.
+        The band, what is known of the escapes at it, and the same of good parts rejected: their
+        thresholds are on ``-p_normal``.
     """
-    high = escape_threshold(scores[~normal], groups[~normal], max_escape, confidence)
-    mirrored = escape_threshold(
+    escapes = escape_threshold(scores[~normal], groups[~normal], max_escape, confidence)
+    overkills = escape_threshold(
         -scores[normal], groups[normal], max_overkill, confidence, worst=-1.0
     )
-    low = np.nextafter(-mirrored.threshold, -np.inf)  # a score equal to it is not rejected
-    supported = high.supported and mirrored.supported
-    return Band(float(min(low, high.threshold)), high.threshold), supported
+    low = below(-overkills.threshold)  # a score equal to it is not rejected
+    return Band(min(low, escapes.threshold), escapes.threshold), escapes, overkills
+
+
+def below(score: float) -> float:
+    """Return the end of a band that a score is just above; ``NEVER`` below a score of 0."""
+    return float(np.nextafter(score, -np.inf)) if score > 0.0 else NEVER
 
 
 def conformal_levels(groups: int) -> float:
@@ -125,3 +134,31 @@ def conformal(scores: Floats, groups: NDArray[np.generic], level: float, seed: i
     drawn = np.sort(scores[order][first])
     place = int(np.floor(level * (len(drawn) + 1) + 1e-9))
     return float(drawn[place - 1]) if place else float("-inf")
+
+
+def by_conformal(
+    scores: Floats,
+    normal: NDArray[np.bool_],
+    groups: NDArray[np.generic],
+    max_escape: float,
+    max_overkill: float,
+    seed: int = 0,
+) -> Band:
+    """Return the band in which neither label is ruled out, or both: see ``conformal``.
+
+    Of new defective parts at most ``max_escape`` pass, of new good ones at most ``max_overkill``
+    are rejected, on average over such sets of castings. Where the ends cross, nobody looks.
+
+    Args:
+        scores: ``p_normal`` of files that the model has not learnt, (n,), of both classes.
+        normal: The truth, (n,).
+        groups: The group of each file, (n,).
+        max_escape: Level of the defective class; below ``conformal_levels`` nothing is passed.
+        max_overkill: Level of the normal class; below ``conformal_levels`` nothing is rejected.
+        seed: Of the draw of one file a group.
+    """
+    rejected = conformal(scores[normal], groups[normal], max_overkill, seed)
+    passed = -conformal(-scores[~normal], groups[~normal], max_escape, seed)
+    high = 1.0 if np.isinf(passed) else max(0.0, below(passed))
+    low = NEVER if np.isinf(rejected) else rejected
+    return Band(min(low, high), high)

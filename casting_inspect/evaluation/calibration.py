@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 
 from casting_inspect.evaluation.intervals import effective_groups
+from casting_inspect.evaluation.metrics import truths
 from casting_inspect.evaluation.predictions import log_odds
+from casting_inspect.evaluation.thresholds import shares_by_group
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -67,6 +71,22 @@ def fit_platt(logits: Floats, normal: Bools, shares: Floats) -> Calibration:
     """Return slope and intercept of the smallest weighted log loss (Platt 1999); see above."""
     slope, intercept = _solve(logits, smoothed(normal, shares), shares, intercept=True)
     return Calibration(slope, intercept)
+
+
+METHODS: Final = {"temperature": fit_temperature, "platt": fit_platt}
+"""What ``decide.calibration`` may be."""
+
+
+def fitted(method: str, table: pd.DataFrame) -> Calibration:
+    """Return the calibration of a predictions table, groups weighing equally within a class.
+
+    Args:
+        method: One of ``METHODS``.
+        table: A complete predictions table of files that the model has not learnt, both classes.
+    """
+    normal = truths(table)
+    shares = shares_by_group(table, normal)
+    return METHODS[method](table["logit"].to_numpy(np.float64), normal, shares)
 
 
 def smoothed(normal: Bools, shares: Floats) -> Floats:

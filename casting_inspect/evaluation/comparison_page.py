@@ -20,6 +20,7 @@ from casting_inspect.evaluation.disagreements import (
 from casting_inspect.evaluation.figure_style import style
 from casting_inspect.evaluation.gathering import Gathered, Run
 from casting_inspect.evaluation.metrics import Figure
+from casting_inspect.evaluation.percent import percent
 from casting_inspect.evaluation.provenance import (
     burden,
     carried_leak,
@@ -27,7 +28,6 @@ from casting_inspect.evaluation.provenance import (
     floors_beside,
 )
 from casting_inspect.evaluation.significance import Outcome
-from casting_inspect.evaluation.tables import percent
 from casting_inspect.page import data_uri
 
 PREVALENCE: Final = 1 / 1000

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from casting_inspect.data.synthetic import SyntheticConfig, cached_folder
 from casting_inspect.evaluation.contenders import Contender
 from casting_inspect.evaluation.gathering import Run
 from casting_inspect.evaluation.metrics import truths, verdicts
@@ -120,9 +121,14 @@ def _jpeg(image: Any) -> bytes | None:
 
 def _roots(run: Run) -> list[Path]:
     """Return where the run's data may lie: as configured, from here and from above the run."""
-    root = run.config.get("data", {}).get("root")
-    if not root or run.folder is None:
+    data = run.config.get("data", {})
+    root = data.get("root")
+    if run.folder is None:
         return []
+    if not root:  # the synthetic castings, if they are still in the cache
+        made = data.get("synthetic")
+        given = {key: value for key, value in (made or {}).items() if value is not None}
+        return [] if made is None else [cached_folder(SyntheticConfig(**given))]
     above = [] if Path(root).is_absolute() else run.folder.absolute().parents
     return [Path(root), *(parent / root for parent in above)]
 

@@ -220,6 +220,16 @@ def rates_within_groups(errors: Bools, groups: Integers) -> GroupRates:
     return GroupRates(rates[order], sizes[order])
 
 
+def class_rate(events: Bools, groups: Integers) -> Figure:
+    """Return the mean over groups of each group's share of events, with its limits.
+
+    Args:
+        events: Whether it happened to each file, (n,).
+        groups: The group's number of each file, (n,).
+    """
+    return _rate_figure(rates_within_groups(events, groups))
+
+
 def _rates_by_group(escapes: GroupRates, overkills: GroupRates) -> dict[str, Figure]:
     escape, overkill = _rate_figure(escapes), _rate_figure(overkills)
     balanced: Figure = dict(UNDEFINED)

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.special import expit
 
 from casting_inspect.evaluation.metrics import split_metrics
-from casting_inspect.evaluation.predictions import log_odds
+from casting_inspect.evaluation.predictions import BAND, log_odds
 
 GROUPINGS: Final = ("group", "group_wide")
 """By sure links, and by possible links too."""
@@ -41,7 +41,8 @@ def averaged_over_seeds(table: pd.DataFrame) -> pd.DataFrame:
         once["logit"] = np.where(several, logit, once["logit"])
         once["p_normal"] = np.where(several, expit(logit), once["p_normal"])
         once["threshold"] = np.where(differ, expit(margin), once["threshold"])
-    return once.drop(columns="margin")[list(table.columns)]
+    # a band of mean ends is no rule's: models are compared at the threshold to pass
+    return once[[column for column in table.columns if column != BAND]]
 
 
 def under_grouping(table: pd.DataFrame, grouping: str) -> pd.DataFrame:

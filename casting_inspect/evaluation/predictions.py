@@ -24,6 +24,9 @@ COLUMNS: Final = (
     *("partition", "inner", "threshold", "logit", "lot", "part", "capture", "kind"),
     "group_wide",
 )
+BAND: Final = "threshold_low"
+"""Where a person looks: a part is rejected at or below it, and at most ``threshold`` is seen by a
+person. Only tables of rules with two thresholds have it."""
 _WORDS: Final = {
     **{"group": "", "split": "test", "model": "model", "inner": ""},
     **{"lot": "", "part": "", "capture": "", "kind": "", "group_wide": ""},
@@ -40,7 +43,8 @@ def read_predictions(path: Path) -> pd.DataFrame:
     ``path``, ``label`` and ``p_normal`` are required. The other columns, and empty cells in
     them, take defaults: every file its own group, ``group_wide`` (possible links too) the group,
     split ``test``, fold, seed and partition 0, model ``model``, the refit (``inner`` empty),
-    threshold 0.5, the log-odds of ``p_normal``.
+    threshold 0.5, the log-odds of ``p_normal``. ``threshold_low``, of two thresholds the lower one,
+    is optional as a column; where a cell is empty nobody looks.
 
     Args:
         path: A CSV file in UTF-8, with or without a byte order mark, comma-separated.
@@ -93,8 +97,11 @@ def complete_predictions(
             "logit": check.numbers("logit", log_odds(p_normal), (-_LARGEST, _LARGEST)),
         }
     )[list(COLUMNS)]
+    if BAND in table:
+        known[BAND] = check.numbers(BAND, known["threshold"].to_numpy(), (-1.0, 1.0))
+        check.require(known[BAND] <= known["threshold"], BAND, "is '{cell}', above threshold")
     check.no_duplicates(known)
-    others = [column for column in table.columns if column not in COLUMNS]
+    others = [column for column in table.columns if column not in known]
     return pd.concat([known, table[others].reset_index(drop=True)], axis=1) if others else known
 
 
@@ -114,7 +121,7 @@ def write_predictions(frame: pd.DataFrame, path: Path) -> None:
         UserError: If the table would not pass ``read_predictions``.
     """
     table = complete_predictions(frame, where=str(path))
-    for column in ("p_normal", "threshold"):
+    for column in [name for name in ("p_normal", "threshold", BAND) if name in table]:
         table[column] = [_shortest(value) for value in table[column]]
     table["logit"] = [f"{value:.9g}" for value in table["logit"]]
     replace_text(path, table.to_csv(index=False, lineterminator="\n"))
@@ -214,7 +221,8 @@ class _Checker:
             empty = (text == "").to_numpy(dtype=bool)
             values = np.array([_to_float(cell) for cell in text], dtype=np.float64)
         values = np.where(empty, default, values)
-        allowed = "a finite number" if limits[1] > 1.0 else "a number from 0 to 1"
+        span = f"from {limits[0]:g} to {limits[1]:g}"
+        allowed = "a finite number" if limits[1] > 1.0 else f"a number {span}"
         with np.errstate(invalid="ignore"):
             good = (values >= limits[0]) & (values <= limits[1])
         self.require(good, column, f"is '{{cell}}', not {allowed}; mend it or leave the row out")

@@ -11,6 +11,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from casting_inspect.evaluation.line_screen import consequence_sentences, slice_warnings
+from casting_inspect.evaluation.percent import percent
+
 REPORTED: Final = ("test", "val", "train")
 """The split that figures and tables show in full: the first of these that is present."""
 _NAMES: Final = {"train": "training", "val": "validation", "test": "test"}
@@ -62,8 +65,12 @@ def print_metrics(
     screen.print(_headline(shown, _under_headline(figures)))
     if any(figures[f"{key}_by_group"].get("approximate") for key, _ in _BY_GROUP):
         _remark(screen, "~ approximate: too few groups, or too few with an error, to be sure.")
+    for sentence in consequence_sentences(figures):
+        screen.print(Padding(Text(sentence), (0, 1)))
     if note:
         screen.print(Padding(Text(note, style="bold yellow"), (0, 1)))
+    for sentence in slice_warnings(metrics.get("slices", {})):
+        screen.print(Padding(Text(sentence, style="bold yellow"), (0, 1)))
     style = "bold yellow" if metrics.get("leak", {}).get("files") else ""
     for sentence in leak_sentences(metrics):
         screen.print(Padding(Text(sentence, style=style), (0, 1)))
@@ -126,22 +133,6 @@ def _floors(figures: Mapping[str, Any], floors: Mapping[str, Mapping[str, Any]])
         rates = (percent(of_model[key]) for key in ("accuracy", "escape_rate", "overkill_rate"))
         table.add_row(_MODELS.get(name, name), *rates, _short("auroc", of_model["auroc"]))
     return table
-
-
-def percent(share: float | None, decimals: int = 2) -> str:
-    """Return a share from 0 to 1 as percent, or a dash where it is undefined.
-
-    A share that is not 0 or 1 is never rounded to 0 % or 100 %.
-    """
-    if share is None:
-        return "-"
-    step = 10.0**-decimals
-    text = f"{100.0 * share:.{decimals}f}"
-    if share > 0.0 and float(text) == 0.0:
-        return f"< {step:.{decimals}f} %"
-    if share < 1.0 and float(text) == 100.0:
-        return f"> {100.0 - step:.{decimals}f} %"
-    return f"{text} %"
 
 
 def _under_headline(figures: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from casting_inspect.evaluation.gathering import Run, fits_of_run
 _SAME_MODEL: Final = (
     *("model.name", "seed", "resume", "allow_targets", "cache", "logger", "jobs"),
     *("data.root", "data.manifest", "data.fold", "data.partition", "data.workers"),
-    *("callbacks.progress_bar", "callbacks.watch_test"),
+    *("callbacks.progress_bar", "callbacks.watch_test", "augment.device"),
     *("trainer.accelerator", "trainer.devices", "trainer.log_every_n_steps"),
     *("trainer.compile", "trainer.channels_last", "trainer.deterministic"),
 )

@@ -12,11 +12,14 @@ from torch.utils.tensorboard import SummaryWriter
 
 from casting_inspect.data.module import CastingDataModule
 from casting_inspect.data.splits import BY_GROUP
+from casting_inspect.evaluation.decisions import Decision
 from casting_inspect.evaluation.defect_recall import recall_by_kind_and_size
 from casting_inspect.evaluation.evaluate import evaluate_predictions
 from casting_inspect.evaluation.figures import curves_figure, save_figure
 from casting_inspect.evaluation.predictions import SPLITS, read_predictions, write_predictions
+from casting_inspect.evaluation.report.write import write_report
 from casting_inspect.evaluation.tables import print_metrics
+from casting_inspect.evaluation.terms import terms_of
 from casting_inspect.files import replacing
 from casting_inspect.training import tensorboard
 from casting_inspect.training.leak_note import leak_notes, pooled_notes
@@ -41,7 +44,8 @@ class Protocol:
         epochs: Epochs of the fit that is tested.
         best_epoch: The epoch whose state was tested, from 1.
         threshold: On p_normal.
-        decision: The rule, its reason and what it found (``evaluation.decisions.Decision``).
+        decision: The rule, its reason and what it found.
+        calibration: What turns log-odds into probabilities (``reliability.frozen_calibration``).
         evidence: What the figures are of, where they are not this fit's own.
     """
 
@@ -51,8 +55,17 @@ class Protocol:
     epochs: int
     best_epoch: int
     threshold: float | None
-    decision: dict[str, Any] | None
+    decision: Decision | None
+    calibration: dict[str, Any] | None = None
     evidence: str = ""
+
+    def thresholds(self) -> dict[str, float]:
+        """Return what the predictions table holds of the decision, by column."""
+        return {} if self.decision is None else self.decision.columns()
+
+    def plain_decision(self) -> dict[str, Any] | None:
+        """Return the decision as plain data."""
+        return None if self.decision is None else asdict(self.decision)
 
 
 def write_evidence(
@@ -65,7 +78,7 @@ def write_evidence(
     *,
     show: bool = True,
 ) -> dict[str, Any]:
-    """Write predictions, metrics, curves and TensorBoard panels, and print the table.
+    """Write predictions, metrics, curves, report and TensorBoard panels, and print the table.
 
     Every figure is computed from ``predictions.csv`` as written, not from memory.
 
@@ -76,7 +89,7 @@ def write_evidence(
         predictions: The predictions table.
         data: The run's pictures.
         protocol: How the run chose.
-        show: Print the tables.
+        show: Write the report and print the tables; not of one fold of several.
 
     Returns:
         What ``metrics.json`` holds: figures by split, ``protocol``, and ``left_out`` and
@@ -88,7 +101,7 @@ def write_evidence(
     folds = sorted(folder.root.glob("fold_*/"))
     tested = bool((table["split"] == "test").any())
     notes |= pooled_notes(folds) if folds else leak_notes(data, config.data.split, tested=tested)
-    metrics = evaluate_predictions(table, folder.root, notes)
+    metrics = evaluate_predictions(table, folder.root, notes, terms_of(plain["decide"]))
     write_defect_recall(table, data, folder)
     _write_curves(config, folder)
     if config.logger.name == "tensorboard":
@@ -96,6 +109,7 @@ def write_evidence(
             cached = config.finetune.strategy in ON_FEATURES and config.finetune.cached
             write_tensorboard(writer, plain, table, metrics, protocol.best_epoch, cached)
     if show:
+        write_report(folder.root)
         print_metrics(metrics, note="\n".join(remarks(metrics, data)))
     return metrics
 

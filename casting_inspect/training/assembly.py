@@ -41,7 +41,8 @@ def build_data(config: DictConfig) -> CastingDataModule:
     """
     data = config.data
     root = Path(data.root) if data.root else ensure_castings(synthetic_config(data.synthetic))
-    options = {key: value for key, value in plain(config.augment).items() if key != "name"}
+    augment = plain(config.augment)
+    options = {key: augment[key] for key in augment if key not in ("name", "device")}
     module = CastingDataModule(
         root,
         Path(data.manifest) if data.manifest else None,
@@ -68,6 +69,8 @@ def build_data(config: DictConfig) -> CastingDataModule:
         seed=config.seed,
         aliases=plain(data.aliases),
         limit=data.limit,
+        cache_dir=cache_folder(config) / "pixels",
+        cache_gb=config.cache.max_gb,
     )
     module.setup()
     return module
@@ -216,9 +219,9 @@ def build_logger(config: DictConfig, folder: RunFolder) -> EventLogger | bool:
     return EventLogger(folder.root) if config.logger.name == "tensorboard" else False
 
 
-def feature_root(config: DictConfig) -> Path:
-    """Return the folder of the feature stores."""
-    return (Path(config.cache.dir) if config.cache.dir else cache_root()) / "features"
+def cache_folder(config: DictConfig) -> Path:
+    """Return the folder that holds feature stores and pixel caches."""
+    return Path(config.cache.dir) if config.cache.dir else cache_root()
 
 
 def quieten() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
-from torchmetrics import MeanMetric
 from torchmetrics.classification import BinaryAUROC, BinaryStatScores
 
 from casting_inspect.errors import UserError
@@ -88,7 +88,12 @@ class CastingClassifier(L.LightningModule):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits float32 (B, 2) of uint8 images (B, 3, S, S)."""
-        logits: Tensor = self.network(images.float().div(255))
+        values = images.float().div(255)
+        if self.network._compiled_call_impl is not None:
+            # compiled once for training and once for evaluation, and not again for the smaller
+            # batch at the end of each loader
+            torch._dynamo.maybe_mark_dynamic(values, 0)
+        logits: Tensor = self.network(values)
         return logits.float()
 
     def logits_of(self, batch: Mapping[str, Tensor]) -> Tensor:
@@ -136,7 +141,7 @@ class CastingClassifier(L.LightningModule):
         """
         logits = self.logits_of(batch)
         loss = self.loss_of(logits, batch)
-        if self._looks_at_loss(batch_idx) and not torch.isfinite(loss):
+        if self._looks_at_loss(batch_idx) and not math.isfinite(loss.item()):
             raise not_finite(loss.item(), self)
         self.train_metrics.update(loss.detach(), logits.detach(), batch["label"])
         return loss
@@ -216,38 +221,47 @@ def not_finite(loss: float, module: CastingClassifier) -> UserError:
 class EpochMetrics(nn.Module):
     """Counts one split over one epoch: loss, verdicts at 0.5 and, if asked for, AUROC.
 
-    Rates are by file with normal as the positive class, as ``evaluate`` computes them.
+    Rates are by file with normal as the positive class, as ``evaluate`` computes them. Metrics are
+    updated once an epoch: for a small head an update takes as long as the step itself, and what is
+    noted of a picture until then is 16 bytes.
     """
 
     def __init__(self, *, with_auroc: bool) -> None:
         super().__init__()
-        self.loss = MeanMetric()
         self.counts = BinaryStatScores(validate_args=False)
         self.auroc = BinaryAUROC(validate_args=False) if with_auroc else None
+        self._noted: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def update(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Count a batch: its mean loss (), logits (B, 2) and labels (B,)."""
-        log_odds = logits[:, NORMAL] - logits[:, DEFECTIVE]
-        self.loss.update(loss, weight=len(labels))
-        # a tie is defective, so normal is what lies strictly above
-        self.counts.update((log_odds > 0).long(), labels)
-        if self.auroc is not None:
-            # double, because the sigmoid of a large float32 is exactly 1
-            self.auroc.update(torch.sigmoid(log_odds.double()), labels)
+        """Note a batch: its mean loss (), logits (B, 2) and labels (B,)."""
+        # a copy, because a worker's tensor holds a file open
+        self._noted.append((loss, logits, labels.clone()))
 
     def figures(self) -> dict[str, Tensor]:
-        """Return and reset loss, accuracy, escape and overkill rate and AUROC."""
+        """Return and forget loss, accuracy, escape and overkill rate and AUROC."""
+        losses, logits, labels = zip(*self._noted, strict=True)
+        self._noted = []
+        values = {"loss": mean_loss(losses, [len(batch) for batch in labels])}
+        log_odds = torch.cat([each[:, NORMAL] - each[:, DEFECTIVE] for each in logits])
+        truth = torch.cat(labels)
+        # a tie is defective, so normal is what lies strictly above
+        self.counts.update((log_odds > 0).long(), truth)
         tp, fp, tn, fn, _ = self.counts.compute().float()
-        values = {
-            "loss": self.loss.compute(),
+        self.counts.reset()
+        values |= {
             "accuracy": (tp + tn) / (tp + tn + fp + fn),
             "escape_rate": fp / (fp + tn).clamp(min=1),
             "overkill_rate": fn / (tp + fn).clamp(min=1),
         }
-        if self.auroc is not None:
-            if (tp + fn) * (tn + fp) > 0:  # of one class alone there is none
-                values["auroc"] = self.auroc.compute().float()
+        if self.auroc is not None and (tp + fn) * (tn + fp) > 0:  # of one class there is none
+            # double, because the sigmoid of a large float32 is exactly 1
+            self.auroc.update(torch.sigmoid(log_odds.double()), truth)
+            values["auroc"] = self.auroc.compute().float()
             self.auroc.reset()
-        self.loss.reset()
-        self.counts.reset()
         return values
+
+
+def mean_loss(losses: Sequence[Tensor], sizes: Sequence[int]) -> Tensor:
+    """Return the mean over pictures of batches' mean losses, added up in their order in float32."""
+    products = torch.stack(list(losses)).float().cpu() * torch.tensor(sizes, dtype=torch.float32)
+    return torch.tensor(sum(products.numpy(), np.float32(0)) / np.float32(sum(sizes)))

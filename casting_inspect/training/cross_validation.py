@@ -11,10 +11,10 @@ from omegaconf import OmegaConf
 
 from casting_inspect.data.splits import BY_GROUP
 from casting_inspect.errors import UserError
-from casting_inspect.evaluation.decisions import decide
 from casting_inspect.evaluation.predictions import read_predictions
 from casting_inspect.training.aftermath import Protocol, write_evidence
-from casting_inspect.training.experiment import Run, fitter_of, run_fold, write_start
+from casting_inspect.training.experiment import Run, decided, fitter_of, run_fold, write_start
+from casting_inspect.training.neighbours import gather_neighbours
 from casting_inspect.training.nested import median_epochs, plan_of
 from casting_inspect.training.run_folder import RunRecord, held, read_record, write_config
 
@@ -61,11 +61,9 @@ def run_all_folds(run: Run, command: list[str]) -> dict[str, Any]:
         [read_predictions(run.folder.fold(number).predictions) for number in range(folds)],
         ignore_index=True,
     )
-    decision = None
+    decision = calibration = None
     if final:
-        decision = decide(
-            run.config.decide.name, run.plain["decide"], pooled[pooled["split"] == "test"]
-        )
+        decision, calibration = decided(run, pooled[pooled["split"] == "test"])
         run.console.print(f"\nfit on all groups: {epochs} epochs; {decision.reason}")
         with run.record.timed("fit"):
             fitter.fit(plan_of(whole.data).train, None, epochs, run.folder.root)
@@ -76,13 +74,19 @@ def run_all_folds(run: Run, command: list[str]) -> dict[str, Any]:
         epochs=epochs,
         best_epoch=epochs,
         threshold=None if decision is None else decision.threshold,
-        decision=None if decision is None else dataclasses.asdict(decision),
+        decision=decision,
+        calibration=calibration,
         evidence=CROSS_VALIDATED.format(folds=folds),
     )
+    gather_neighbours([run.folder.fold(number).root for number in range(folds)], run.folder.root)
     with run.record.timed("evaluate"):
         metrics = write_evidence(run.config, run.plain, run.folder, pooled, whole.data, protocol)
     run.record.finish(
-        folds=folds, epochs=epochs, threshold=protocol.threshold, decision=protocol.decision
+        folds=folds,
+        epochs=epochs,
+        threshold=protocol.threshold,
+        decision=protocol.plain_decision(),
+        calibration=calibration,
     )
     return metrics
 

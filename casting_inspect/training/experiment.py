@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,14 @@ from casting_inspect.data.manifest import dataset_digest, read_manifest, write_m
 from casting_inspect.data.module import CastingDataModule
 from casting_inspect.errors import UserError
 from casting_inspect.evaluation.decisions import NEEDS_PREDICTIONS, Decision, decide
+from casting_inspect.evaluation.parts import require_parts
+from casting_inspect.evaluation.reliability import frozen_calibration
+from casting_inspect.evaluation.terms import terms_of
 from casting_inspect.training import assembly
 from casting_inspect.training.aftermath import Protocol, split_facts, write_evidence
 from casting_inspect.training.fitting import Fitter, Rows
 from casting_inspect.training.loaders import Bench
+from casting_inspect.training.neighbours import Embed, write_neighbours
 from casting_inspect.training.nested import (
     Plan,
     Scores,
@@ -90,6 +93,8 @@ def run_experiment(
         with record.ended():
             console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
             data = assembly.build_data(config)
+            if config.decide.unit == "part":
+                require_parts(data.frame)
             bench = bench_of(config, trusted=not resume)
             run = Run(config, plain, folder, record, console, data, bench, resume)
             if isinstance(config.data.fold, str):
@@ -145,8 +150,9 @@ def run_fold(run: Run, *, show: bool = True) -> dict[str, Any]:
         run.console.print("trainer.evaluate=false: nothing is predicted or measured")
         return {}
     if run.config.decide.name in NEEDS_PREDICTIONS and not (plan.inner or len(plan.watch)):
-        decide(run.config.decide.name, run.plain["decide"], None)  # says what is missing
-    parts, protocol = (_nested if plan.inner else _single)(run, fitter, plan)
+        # before hours of training: the mistake, or what will be done without evidence
+        run.console.print(decide(run.config.decide.name, run.plain["decide"], None).reason)
+    parts, protocol, embed = (_nested if plan.inner else _single)(run, fitter, plan)
     predictions = predictions_table(
         run.data,
         parts,
@@ -156,7 +162,10 @@ def run_fold(run: Run, *, show: bool = True) -> dict[str, Any]:
             "model": run.config.model.name,
             "partition": run.config.data.partition,
         },
-    ).assign(threshold=protocol.threshold)
+    ).assign(**protocol.thresholds())
+    if embed is not None:
+        with run.record.timed("neighbours"):
+            write_neighbours(embed, run.data, plan.train, predictions, run.folder.root)
     with run.record.timed("evaluate"):
         metrics = write_evidence(
             run.config, run.plain, run.folder, predictions, run.data, protocol, show=show
@@ -165,7 +174,8 @@ def run_fold(run: Run, *, show: bool = True) -> dict[str, Any]:
         epochs=protocol.epochs,
         best_epoch=protocol.best_epoch,
         threshold=protocol.threshold,
-        decision=protocol.decision,
+        decision=protocol.plain_decision(),
+        calibration=protocol.calibration,
     )
     return metrics
 
@@ -194,7 +204,7 @@ def write_start(run: Run, fitter: Fitter, frame: pd.DataFrame) -> None:
 Parts = list[tuple[str, str, Scores]]
 
 
-def _single(run: Run, fitter: Fitter, plan: Plan) -> tuple[Parts, Protocol]:
+def _single(run: Run, fitter: Fitter, plan: Plan) -> tuple[Parts, Protocol, Embed | None]:
     """One fit; the validation part, if there is one, chooses the epoch and the threshold."""
     config, record = run.config, run.record
     with record.timed("fit"):
@@ -206,8 +216,8 @@ def _single(run: Run, fitter: Fitter, plan: Plan) -> tuple[Parts, Protocol]:
         for split, rows in {"val": plan.watch, **tested}.items():
             if len(rows):
                 parts.append((split, "", fitted.score(rows)))
-    decision = _decision(run, parts)
-    if decision.facts:
+    decision, calibration = _decision(run, parts)
+    if decision.facts and len(plan.watch):
         run.console.print(decision.reason)
     chosen_on = "validation part" if len(plan.watch) else "nothing: as configured"
     protocol = Protocol(
@@ -217,12 +227,13 @@ def _single(run: Run, fitter: Fitter, plan: Plan) -> tuple[Parts, Protocol]:
         epochs=fitted.epochs,
         best_epoch=fitted.best_epoch,
         threshold=decision.threshold,
-        decision=dataclasses.asdict(decision),
+        decision=decision,
+        calibration=calibration,
     )
-    return parts, protocol
+    return parts, protocol, fitted.embed
 
 
-def _nested(run: Run, fitter: Fitter, plan: Plan) -> tuple[Parts, Protocol]:
+def _nested(run: Run, fitter: Fitter, plan: Plan) -> tuple[Parts, Protocol, Embed | None]:
     """Fit the inner folds; what they choose, together, is what the one refit takes."""
     wanted = run.config.data.inner_folds
     if len(plan.inner) < wanted:
@@ -233,8 +244,9 @@ def _nested(run: Run, fitter: Fitter, plan: Plan) -> tuple[Parts, Protocol]:
     with run.record.timed("inner_fits"):
         inner = fit_inner_folds(plan, fitter, run.folder, run.console.print)
     parts: Parts = [("val", str(number), fit.scores) for number, fit in enumerate(inner)]
+    embed = None
     best = [fit.best_epoch for fit in inner]
-    epochs, decision = median_epochs(best), _decision(run, parts)
+    epochs, (decision, calibration) = median_epochs(best), _decision(run, parts)
     run.console.print(
         f"{len(inner)} inner folds: best epochs {', '.join(map(str, best))}, median {epochs}; "
         f"{decision.reason}"
@@ -244,6 +256,7 @@ def _nested(run: Run, fitter: Fitter, plan: Plan) -> tuple[Parts, Protocol]:
             fitted = refit(plan, fitter, run.folder, epochs, _shown(run, plan))
         with run.record.timed("predict"):
             parts.append(("test", "", fitted.score(plan.test)))
+        embed = fitted.embed
     protocol = Protocol(
         inner_folds=len(inner),
         chosen_on="pooled out-of-fold predictions of the training part",
@@ -251,16 +264,24 @@ def _nested(run: Run, fitter: Fitter, plan: Plan) -> tuple[Parts, Protocol]:
         epochs=epochs,
         best_epoch=epochs,
         threshold=decision.threshold,
-        decision=dataclasses.asdict(decision),
+        decision=decision,
+        calibration=calibration,
     )
-    return parts, protocol
+    return parts, protocol, embed
 
 
-def _decision(run: Run, parts: Parts) -> Decision:
-    """Return what the configured rule decides, from validation rows alone."""
+def _decision(run: Run, parts: Parts) -> tuple[Decision, dict[str, Any] | None]:
+    """Return what the configured rule decides and the calibration, from validation rows alone."""
     validation = [part for part in parts if part[0] == "val"]
     table = predictions_table(run.data, validation, {}) if validation else None
-    return decide(run.config.decide.name, run.plain["decide"], table)
+    return decided(run, table)
+
+
+def decided(run: Run, table: pd.DataFrame | None) -> tuple[Decision, dict[str, Any] | None]:
+    """Return the decision and the calibration that a run keeps; see ``decide``."""
+    options = run.plain["decide"]
+    decision = decide(run.config.decide.name, options, table)
+    return decision, frozen_calibration(table, terms_of(options))
 
 
 def _shown(run: Run, plan: Plan) -> Rows | None:

@@ -84,8 +84,52 @@ class EpochOrder:
         return np.random.default_rng([self.seed, self.epoch]).permutation(self.length)
 
 
-class FeatureLoader:
-    """Batches of cached rows as dicts of ``features`` float32, ``label`` and ``index`` int64.
+class OrderedBatches:
+    """Batches as dicts of inputs, ``label`` and ``index`` int64, the order one of `EpochOrder`.
+
+    Args:
+        labels: The class of each picture, (n,).
+        indices: The ``index`` of each picture, (n,).
+        batch_size: Pictures a batch; the last one may be smaller.
+        shuffle: Whether each epoch has an order of its own.
+        seed: Of the order.
+        device: Where labels and indices lie.
+    """
+
+    batch_sampler = None  # Lightning looks for it wherever there is a sampler
+
+    def __init__(
+        self,
+        labels: np.ndarray,
+        indices: np.ndarray,
+        batch_size: int,
+        *,
+        shuffle: bool,
+        seed: int,
+        device: torch.device | None = None,
+    ) -> None:
+        kept = (np.ascontiguousarray(values, dtype=np.int64) for values in (labels, indices))
+        self.labels, self.indices = (torch.from_numpy(values).to(device) for values in kept)
+        self.batch_size = batch_size
+        self.sampler = EpochOrder(len(labels), shuffle=shuffle, seed=seed)
+
+    def __len__(self) -> int:
+        return -(-len(self.labels) // self.batch_size)
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        positions = self.sampler.positions()
+        for start in range(0, len(positions), self.batch_size):
+            chosen = positions[start : start + self.batch_size]
+            at = torch.from_numpy(chosen).to(self.labels.device, non_blocking=True)
+            yield {**self.inputs(chosen), "label": self.labels[at], "index": self.indices[at]}
+
+    def inputs(self, chosen: np.ndarray) -> dict[str, Tensor]:
+        """Return what the network is given of the pictures at these positions."""
+        raise NotImplementedError
+
+
+class FeatureLoader(OrderedBatches):
+    """Batches of cached rows: ``features`` float32, ``label`` and ``index``.
 
     With several views a picture, epoch e takes view (e + position) modulo their number.
 
@@ -99,8 +143,6 @@ class FeatureLoader:
         seed: Of the order.
     """
 
-    batch_sampler = None  # Lightning looks for it wherever there is a sampler
-
     def __init__(
         self,
         rows: FeatureRows,
@@ -112,24 +154,11 @@ class FeatureLoader:
         shuffle: bool,
         seed: int,
     ) -> None:
+        super().__init__(labels, indices, batch_size, shuffle=shuffle, seed=seed)
         self.rows = rows
         self.places = places
-        self.labels = torch.from_numpy(np.ascontiguousarray(labels, dtype=np.int64))
-        self.indices = torch.from_numpy(np.ascontiguousarray(indices, dtype=np.int64))
-        self.batch_size = batch_size
-        self.sampler = EpochOrder(len(labels), shuffle=shuffle, seed=seed)
 
-    def __len__(self) -> int:
-        return -(-len(self.labels) // self.batch_size)
-
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        positions = self.sampler.positions()
-        for start in range(0, len(positions), self.batch_size):
-            chosen = positions[start : start + self.batch_size]
-            view = (chosen + self.sampler.epoch) % self.rows.views
-            at = torch.from_numpy(chosen)
-            yield {
-                "features": self.rows.take(self.places[chosen], view),
-                "label": self.labels[at],
-                "index": self.indices[at],
-            }
+    def inputs(self, chosen: np.ndarray) -> dict[str, Tensor]:
+        """Return the features at these positions, in this epoch's view."""
+        view = (chosen + self.sampler.epoch) % self.rows.views
+        return {"features": self.rows.take(self.places[chosen], view)}

@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from casting_inspect.data.feature_store import FeatureStore, make_room
+from casting_inspect.data.feature_store import FeatureStore
+from casting_inspect.data.row_store import make_room
 from casting_inspect.training.feature_loader import FeatureLoader, FeatureRows, FeatureTable
 from casting_inspect.training.precision import autocast
 from casting_inspect.training.strategy import backbone_keys
@@ -216,10 +217,12 @@ class CachedFeatures:
 
     def _make_room(self, values: int, rows: int) -> None:
         """Bring the caches below their bound before ``rows`` rows of ``values`` values come."""
-        folder = self.store.folder
-        make_room(folder.parent, folder, 2 * values * rows, self.max_gb)
+        make_room(self.store.folder, 2 * values * rows, self.max_gb)
 
     def _run_backbone(self, keys: list[str], pictures: list[tuple[int, int | None]]) -> None:
+        if self.views > 1:  # each of these is needed several times
+            changed = {row for row, view in pictures if view is not None}
+            self.data.keep_pixels(np.array(sorted(changed), dtype=np.int64))
         batch = 32 if self.device.type == "cpu" else 128
         assert isinstance(self.network, nn.Module)
         self.network.to(self.device).eval()

@@ -24,11 +24,14 @@ class Fitted:
         score: From rows, any of the table's, to the log-odds of normal by row (the logit column
             of the predictions table; above 0 is normal at a threshold of one half). Called before
             the fitter's next ``fit``.
+        embed: From rows to what the last layer sees of each picture, (n, d); None for a model
+            without layers. Called after ``score``.
     """
 
     best_epoch: int
     epochs: int
     score: Callable[[Rows], dict[int, float]]
+    embed: Callable[[Rows], NDArray[np.float32]] | None = None
 
 
 class Fitter(Protocol):

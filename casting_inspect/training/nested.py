@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from casting_inspect.data.manifest import COLUMNS as MANIFEST
 from casting_inspect.data.module import CastingDataModule
+from casting_inspect.evaluation.predictions import BAND, COLUMNS
 from casting_inspect.files import replace_json
 from casting_inspect.training.fitting import Fitted, Fitter, Rows
 from casting_inspect.training.run_folder import RunFolder
@@ -121,6 +123,16 @@ def inner_history(folder: RunFolder) -> pd.DataFrame | None:
     return pooled.groupby(["epoch", "split"], as_index=False, sort=True).mean()
 
 
+def further_columns(manifest: pd.DataFrame) -> list[str]:
+    """Return the columns of a manifest that nothing here knows: shift, camera, size of the defect.
+
+    They go into the predictions table as they are, for rates by slice; a name that has a meaning
+    there is left out.
+    """
+    known = {*MANIFEST, "inner", *COLUMNS, BAND}
+    return [name for name in manifest.columns if name not in known]
+
+
 def predictions_table(
     data: CastingDataModule,
     parts: Sequence[tuple[str, str, Scores]],
@@ -145,6 +157,8 @@ def predictions_table(
         for column in ("lot", "part", "capture", "kind", "group_wide"):
             known = column in data.frame
             table[column] = data.frame[column].iloc[rows].to_numpy() if known else ""
+        for column in further_columns(data.frame):
+            table[column] = data.frame[column].iloc[rows].to_numpy()
         tables.append(table)
     table = pd.concat(tables, ignore_index=True)
     # without groups every file is its own

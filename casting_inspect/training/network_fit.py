@@ -7,21 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
+from numpy.typing import NDArray
 from omegaconf import DictConfig
 from rich.console import Console
+from torch import nn
 
 from casting_inspect.data.module import CastingDataModule
 from casting_inspect.models.protocol import is_split
 from casting_inspect.training import assembly
 from casting_inspect.training.checkpoints import RunCheckpoints, complete, load, network_state
 from casting_inspect.training.classifier import CastingClassifier
+from casting_inspect.training.device_loader import fits_device
+from casting_inspect.training.features import CachedFeatures
 from casting_inspect.training.fitting import Fitted, Rows
 from casting_inspect.training.loaders import Bench, Choices, Loaders
 from casting_inspect.training.optimizer import updates_in_one_pass
 from casting_inspect.training.precision import (
+    allow_tf32,
     autocast,
+    cheap_device_checks,
     device_of,
     resolve_accelerator,
     resolve_precision,
@@ -50,6 +57,10 @@ def set_up(config: DictConfig, *, trusted: bool) -> Bench:
     cached = strategy in ON_FEATURES and config.finetune.cached and is_split(network)
     device = device_of(accelerator, assembly.plain(config.trainer.devices))
     choices = Choices(accelerator, device, precision, strategy, bool(cached), bool(channels_last))
+    if config.augment.device == "cuda" and accelerator != "gpu":
+        fits_device("cuda", device, 0)  # says so now, not after the pictures have been read
+    if accelerator == "gpu" and not cached:
+        allow_tf32()
     if config.trainer.compile and not cached:
         network.compile()
     fixed = backbone_keys(network) if strategy in ON_FEATURES and is_split(network) else set()
@@ -105,6 +116,7 @@ class NetworkFitter:
                 "cached_features": choices.cached,
                 "channels_last": choices.channels_last,
                 "fused_optimizer": updates_in_one_pass(self.config.optimizer),
+                "tf32": choices.accelerator == "gpu" and not choices.cached,
                 "compiled": bool(self.config.trainer.compile) and not choices.cached,
             },
         }
@@ -150,7 +162,7 @@ class NetworkFitter:
         if where == self.folder.root:
             self._log_start(trainer, train)
         classifier.train()  # as Lightning expects it; each epoch then says what is frozen
-        with loaders.threads_for_fit():
+        with loaders.threads_for_fit(), cheap_device_checks():
             trainer.fit(
                 classifier,
                 loaders.train(train),
@@ -170,7 +182,12 @@ class NetworkFitter:
             self.bench.network.load_state_dict(state, strict=not choices.cached)
             return scores_of(classifier, loaders.plain(rows), choices)
 
-        return Fitted(checkpoints.best_epoch + 1, trainer.current_epoch, score)
+        def embed(rows: Rows) -> NDArray[np.float32]:
+            if loaders.features is not None:
+                return stored_vectors(loaders.features, rows)
+            return last_inputs_of(classifier, loaders.plain(rows), choices)
+
+        return Fitted(checkpoints.best_epoch + 1, trainer.current_epoch, score, embed)
 
     def _get_loaders(self) -> Loaders:
         """Return the loaders, over features computed at the first fit."""
@@ -204,12 +221,11 @@ class NetworkFitter:
     def _log_start(self, trainer: L.Trainer, train: Rows) -> None:
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
-                augmented = not self.bench.choices.cached or self.config.data.views > 0
-                sample = training_sample(self.data, train, augmented=augmented)
+                sample = training_sample(self._get_loaders().sample, self.data.labels, train)
                 log_start(logger.experiment, self.provenance["config"], sample)
 
 
-@torch.inference_mode()
+@torch.no_grad()  # as Lightning validates in a fit: a compiled network is not compiled again
 def scores_of(
     classifier: CastingClassifier, batches: Iterable[Mapping[str, torch.Tensor]], choices: Choices
 ) -> dict[int, float]:
@@ -218,8 +234,40 @@ def scores_of(
     precision = "32-true" if choices.cached else choices.precision
     scores: dict[int, float] = {}
     for number, batch in enumerate(batches):
-        moved = {key: value.to(choices.device) for key, value in batch.items()}
+        moved = {key: value.to(choices.device, non_blocking=True) for key, value in batch.items()}
         with autocast(choices.device, precision):
             indices, log_odds = classifier.predict_step(moved, number)
         scores.update(zip(indices.tolist(), log_odds.tolist(), strict=True))
     return scores
+
+
+def stored_vectors(features: CachedFeatures, rows: Rows) -> NDArray[np.float32]:
+    """Return the stored features of pictures, a grid as the mean over its places, (n, d).
+
+    Training pictures of which augmented views alone are stored are seen by the first of them.
+    """
+    plain = [keys[0] for keys in features.keys(rows)]
+    lacking = set(features.store.missing(plain))
+    views = [keys[0] for keys in features.keys(rows, augmented=True)]
+    keys = [view if key in lacking else key for key, view in zip(plain, views, strict=True)]
+    found = np.asarray(features.store.take(keys), dtype=np.float32)
+    return found if found.ndim == 2 else found.reshape(*found.shape[:2], -1).mean(axis=2)
+
+
+@torch.inference_mode()
+def last_inputs_of(
+    classifier: CastingClassifier, batches: Iterable[Mapping[str, torch.Tensor]], choices: Choices
+) -> NDArray[np.float32]:
+    """Return what the last linear layer is given for each picture, in order, (n, d)."""
+    last = [module for module in classifier.modules() if isinstance(module, nn.Linear)][-1]
+    seen: list[torch.Tensor] = []
+
+    def keep(_: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        seen.append(inputs[0].float().flatten(1).cpu())
+
+    hook = last.register_forward_pre_hook(keep)
+    try:
+        scores_of(classifier, batches, choices)
+    finally:
+        hook.remove()
+    return torch.cat(seen).numpy()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 import torch
 
 from casting_inspect.errors import UserError
+
+NVML_CHECK: Final = "PYTORCH_NVML_BASED_CUDA_CHECK"
 
 
 def resolve_accelerator(accelerator: str) -> str:
@@ -64,6 +68,33 @@ def resolve_precision(precision: str, accelerator: str) -> str:
 def cpu_multiplies_bf16() -> bool:
     """Say whether this processor has bfloat16 instructions (AVX512-BF16 or AMX)."""
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def allow_tf32() -> None:
+    """Let a GPU multiply what is left in float32 as TF32; PyTorch's convolutions do so already.
+
+    Ten bits of mantissa instead of 23, products added in float32: still more than bfloat16's seven.
+    Not on a CPU, where some would multiply in bfloat16.
+    """
+    torch.set_float32_matmul_precision("high")
+
+
+@contextlib.contextmanager
+def cheap_device_checks() -> Iterator[None]:
+    """Let PyTorch ask for CUDA devices without loading NVIDIA's library anew at each step.
+
+    Lightning asks for the check by that library, and AdamW checks in every step: where there is no
+    device, that takes longer than the step of a small head.
+    """
+    before = os.environ.get(NVML_CHECK)
+    if before is None or torch.cuda.is_available():
+        yield
+        return
+    os.environ[NVML_CHECK] = "0"
+    try:
+        yield
+    finally:
+        os.environ[NVML_CHECK] = before
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[object]:

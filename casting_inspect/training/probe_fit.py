@@ -23,7 +23,7 @@ from casting_inspect.training.callbacks import FIELDS
 from casting_inspect.training.checkpoints import RunCheckpoints, complete, save
 from casting_inspect.training.classifier import CHECKPOINT_FORMAT, CHECKPOINT_KEY
 from casting_inspect.training.fitting import Fitted, Rows
-from casting_inspect.training.network_fit import NetworkFitter
+from casting_inspect.training.network_fit import NetworkFitter, stored_vectors
 from casting_inspect.training.run_folder import RunFolder
 from casting_inspect.training.weighting import loss_weights
 
@@ -98,7 +98,10 @@ class ProbeFitter(NetworkFitter):
             found = chosen.logits(self._vectors(wanted_rows))
             return dict(zip(wanted_rows.tolist(), found.tolist(), strict=True))
 
-        return Fitted(best_epoch, len(wanted), score)
+        def embed(wanted_rows: Rows) -> NDArray[np.float32]:
+            return stored_vectors(self._features(), wanted_rows)
+
+        return Fitted(best_epoch, len(wanted), score, embed)
 
     def _features(self) -> Any:
         features = self._get_loaders().features

@@ -162,6 +162,10 @@ class RunRecord:
         self.values.update(values)
         replace_json(self.folder.record, self.values)
 
+    def took(self, **paths: Any) -> None:
+        """Add ways that the run took to ``paths_taken`` and write the file."""
+        self.update(paths_taken={**self.values.get("paths_taken", {}), **paths})
+
     @contextlib.contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         """Add the block's wall time in seconds to ``durations_s[stage]``, over resumes.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams as hparams_summaries
 
-from casting_inspect.data.module import CastingDataModule
 from casting_inspect.evaluation import figures
 from casting_inspect.evaluation.predictions import SPLITS
 from casting_inspect.evaluation.tables import floor_sentence, leak_sentences
@@ -84,19 +83,18 @@ def log_start(
 
 
 def training_sample(
-    data: CastingDataModule, rows: np.ndarray, *, augmented: bool, count: int = 32
+    pictures: Callable[[np.ndarray], Tensor], labels: np.ndarray, rows: np.ndarray, count: int = 32
 ) -> dict[str, Tensor]:
-    """Return training pictures as the network sees them: plain, or as in the first epoch.
+    """Return some training pictures as the network sees them.
 
     Args:
-        data: The pictures.
+        pictures: From rows to uint8 (n, 3, S, S).
+        labels: The class of every row.
         rows: The training rows.
-        augmented: As in the first epoch.
         count: How many at most, drawn at random.
     """
     chosen = np.random.default_rng(0).permutation(rows)[:count]
-    images = torch.stack([data.picture(int(row), 0 if augmented else None) for row in chosen])
-    return {"image": images, "label": torch.from_numpy(data.labels[chosen])}
+    return {"image": pictures(chosen), "label": torch.from_numpy(labels[chosen])}
 
 
 def framed_grid(images: Tensor, labels: Tensor, columns: int = 8, limit: int = 32) -> Tensor:

@@ -79,8 +79,13 @@ class Inspector:
     image_size: int
     fit: str
     window: Window | None
-    choice: MapChoice
+    choice: MapChoice = MapChoice()
     weights: Tensor | None = None
+
+    def log_odds(self, pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Return the log-odds of normal (N,) of pictures (N, S, S, 3), in one batch."""
+        with torch.inference_mode(), autocast(self.device, self.precision):
+            return _log_odds(self.network(self._images(pictures)))
 
     def look(self, pictures: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Return the log-odds of normal (N,) of pictures (N, S, S, 3), and their maps (N, S, S)."""
@@ -98,8 +103,7 @@ class Inspector:
                         turns=choice.turns,
                     )
                 )
-        logits = torch.cat([each for each, _ in found]).double().cpu()
-        log_odds = (logits[:, NORMAL] - logits[:, DEFECTIVE]).numpy()
+        log_odds = _log_odds(torch.cat([each for each, _ in found]))
         return log_odds, torch.cat([each for _, each in found]).cpu().numpy()
 
     def referred(self, pictures: NDArray[np.uint8]) -> Inspector:
@@ -128,13 +132,18 @@ class Inspector:
         return picture, resize_square(picture, self.image_size, self.fit)
 
 
+def _log_odds(logits: Tensor) -> NDArray[np.float64]:
+    exact = logits.double().cpu()
+    return np.asarray((exact[:, NORMAL] - exact[:, DEFECTIVE]).numpy(), dtype=np.float64)
+
+
 class TrainedRun:
     """A run folder whose networks can be asked again.
 
     Args:
         folder: The run's folder, as ``train`` left it.
         root: Where its pictures are now; None for where they were.
-        choice: How maps are made.
+        choice: How maps are made; None where none are.
         allow_targets: Classes of the user's own that its checkpoints may instantiate.
 
     Raises:
@@ -145,7 +154,7 @@ class TrainedRun:
         self,
         folder: Path,
         root: Path | None = None,
-        choice: MapChoice = MapChoice(),
+        choice: MapChoice | None = None,
         allow_targets: Sequence[str] = (),
     ) -> None:
         self.folder = RunFolder(folder)
@@ -219,8 +228,10 @@ class TrainedRun:
             int(self.config.model.image_size),
             str(self.config.data.fit),
             None if window is None else (float(window[0]), float(window[1])),
-            self.choice,
+            self.choice or MapChoice(),
         )
+        if self.choice is None:
+            return inspector
         kind = self.choice.weights
         if kind == "mean" or (kind == "auto" and maps.takes_mean_weights(network)):
             inspector = inspector.referred(self.references(inspector, folder))

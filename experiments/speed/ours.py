@@ -104,24 +104,31 @@ class Loop:
 
     def fit(self, wrap: Callable[[Any], Any]) -> None:
         """Train over a wrapped loader."""
+        from casting_inspect.training.precision import cheap_device_checks
+
         self.classifier.train()
-        self.trainer.fit(self.classifier, wrap(self.loader))
+        with cheap_device_checks():
+            self.trainer.fit(self.classifier, wrap(self.loader))
 
 
 def loop(root: Path, run: Path, words: Sequence[str]) -> Loop:
-    """Return the loop that `train` runs on pictures, without its evaluation.
+    """Return the loop that `train` runs, pictures made ready as there, without its evaluation.
 
     Args:
         root: The data root.
         run: The run folder, for events and checkpoints.
         words: Overrides.
     """
+    from rich.console import Console
+
     from casting_inspect.training import assembly
+    from casting_inspect.training.loaders import Loaders
     from casting_inspect.training.network_fit import set_up
-    from casting_inspect.training.run_folder import RunFolder
+    from casting_inspect.training.run_folder import RunFolder, RunRecord
     from casting_inspect.training.weighting import LossWeights
 
-    config = composed([f"data.root={root}", "experiment=paper", *QUIET, *words])
+    kept = f"cache.dir={run.parent / 'cache'}"
+    config = composed([f"data.root={root}", "experiment=paper", kept, *QUIET, *words])
     folder = RunFolder(run)
     run.mkdir(parents=True, exist_ok=True)
     data, bench = assembly.build_data(config), set_up(config, trusted=True)
@@ -142,5 +149,6 @@ def loop(root: Path, run: Path, words: Sequence[str]) -> Loop:
         accelerator=choices.accelerator,
         precision=choices.precision,
     )
-    loader = data.loader(data.rows("train"), augmented=True)
+    loaders = Loaders(config, data, bench, RunRecord(folder, []), Console(quiet=True))
+    loader = loaders.train(data.rows("train"))
     return Loop(classifier, trainer, loader, choices.precision, choices.device)

@@ -48,14 +48,16 @@ def as_jpeg(root: Path, side: int) -> None:
     write_manifest(frame, root / "manifest.csv")
 
 
-def our_loader(root: Path, kept: int) -> Callable[[], object]:
-    """Return a pass over our loader; ``kept`` bytes of decoded pictures are cached."""
+def our_loader(root: Path, cache: Path | None) -> Callable[[], object]:
+    """Return a pass over our loader, with decoded pictures in ``cache`` or from the files."""
     from casting_inspect.data.module import CastingDataModule
 
     options = {"split": "file", "image_size": SIDE, "batch_size": BATCH, "augment": "light"}
-    data = CastingDataModule(root, cache_pixels=kept, **options)  # type: ignore[arg-type]
+    data = CastingDataModule(root, cache_dir=cache, **options)  # type: ignore[arg-type]
     data.setup()
-    loader = data.loader(np.arange(len(data.frame)), augmented=True)
+    rows = np.arange(len(data.frame))
+    data.keep_pixels(rows)
+    loader = data.loader(rows, augmented=True)
 
     def run() -> None:
         seen = sum(len(batch["label"]) for batch in loader)
@@ -101,8 +103,8 @@ def rows_of(kind: str, root: Path) -> list[Row]:
     """Measure one kind of file."""
     found = side_by_side(
         {
-            "files": our_loader(root, 0),
-            "cached": our_loader(root, 2**30),
+            "files": our_loader(root, None),
+            "cached": our_loader(root, root.parent / "decoded"),
             TENSORS: torchvision_loader(root, on_tensors=True),
             PIL: torchvision_loader(root, on_tensors=False),
             TIMM: timm_loader(root),

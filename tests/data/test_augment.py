@@ -154,6 +154,18 @@ def test_a_grey_picture_stays_grey(name: str) -> None:
         assert (out == out[..., :1]).all()
 
 
+@pytest.mark.parametrize("side", [24, 65, 96])
+@pytest.mark.parametrize("name", ["light", "strong"])
+def test_one_channel_is_changed_as_each_of_three_equal_ones(name: str, side: int) -> None:
+    one = textured(side, side)[..., :1]
+    for options in ({}, {"turn": "right"}, {"blur": 3.0, "noise": 0.2}):
+        augmenter = Augmenter(name, 5, **options)
+        for index in range(60):
+            three = augmenter(np.repeat(one, 3, axis=2), 1, index)
+            assert np.array_equal(augmenter(one, 1, index), three[..., :1])
+            assert (three == three[..., :1]).all()
+
+
 def test_angles_cover_the_full_turn_and_do_not_hang_together_with_the_mirror() -> None:
     """One seed for every transform (what albumentations does) would tie the angle to the mirror."""
     side, centre = 65, 32.0

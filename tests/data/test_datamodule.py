@@ -244,10 +244,57 @@ def test_making_loaders_leaves_the_global_generator_alone(root: Path) -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_no_cache_a_small_cache_and_a_large_one_give_the_same(root: Path) -> None:
-    reference = batches(module(root, cache_pixels=0))
-    for limit in (5000, 2**30):
-        assert_equal(batches(module(root, cache_pixels=limit)), reference)
+def used(data: CastingDataModule) -> np.ndarray:
+    return np.flatnonzero(data.frame["split"] != "")
+
+
+def test_kept_pictures_are_the_same_as_decoded_ones(root: Path, tmp_path: Path) -> None:
+    reference = batches(module(root))
+    data = module(root, cache_dir=tmp_path / "pixels")
+    assert_equal(batches(data), reference)  # nothing is kept yet
+    kept = data.keep_pixels(used(data))
+    assert kept is not None
+    assert (kept.rows, kept.decoded, kept.problem) == (FILES, FILES, "")
+    assert_equal(batches(data), reference)
+    nothing = tmp_path / "no_pictures"
+    shutil.copytree(root, nothing)
+    later = module(nothing, cache_dir=tmp_path / "pixels")
+    for path in nothing.rglob("*.png"):
+        path.write_bytes(b"no picture")  # nobody looks
+    again = later.keep_pixels(used(later))
+    assert again is not None
+    assert again.decoded == 0
+    assert_equal(batches(later), reference)
+
+
+def test_without_a_cache_nothing_is_kept(root: Path) -> None:
+    data = module(root)
+    assert data.keep_pixels(used(data)) is None
+
+
+def test_folds_share_what_is_kept_and_windows_do_not(root: Path, tmp_path: Path) -> None:
+    data = module(root, cache_dir=tmp_path)
+    data.keep_pixels(used(data))
+    other = data.with_fold(1)
+    kept = other.keep_pixels(used(other))
+    assert kept is not None
+    assert kept.decoded == 0
+    assert_equal(batches(other), batches(module(root, fold=1)))
+    windowed = module(root, cache_dir=tmp_path, window=[0, 300])
+    assert windowed.keep_pixels(used(windowed)).folder != kept.folder  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
+def test_workers_map_what_is_kept(root: Path, tmp_path: Path, method: str) -> None:
+    if os.name == "nt" and method == "fork":
+        pytest.skip("Windows cannot fork")
+    copy = tmp_path / "copy"
+    shutil.copytree(root, copy)
+    data = module(copy, cache_dir=tmp_path / "pixels", workers=1, start_method=method)
+    data.keep_pixels(used(data))
+    for path in copy.rglob("*.png"):
+        path.unlink()
+    assert_equal(batches(data), batches(module(root)))
 
 
 def test_one_worker_gives_the_same_batches(root: Path) -> None:

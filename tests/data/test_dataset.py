@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +15,6 @@ from torch.utils.data import DataLoader
 
 from casting_inspect.data.augment import Augmenter
 from casting_inspect.data.dataset import CastingDataset, EpochSampler, UnreadablePictureError
-from casting_inspect.data.pixel_cache import PixelCache
 from casting_inspect.errors import UserError
 
 SIDE = 24
@@ -131,66 +128,3 @@ def test_seeds_and_epochs_have_different_orders() -> None:
             sampler.set_epoch(epoch)
             orders.add(tuple(index for _, index in sampler))
     assert len(orders) == 6
-
-
-def test_the_cache_gives_back_what_was_decoded(
-    root: Path, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cache = PixelCache(10**6)
-    cached = CastingDataset(frame, root, SIDE, cache=cache)
-    plain = CastingDataset(frame, root, SIDE)
-    first = [cached[index]["image"] for index in range(6)]
-
-    def no_reading(path: Path, window: object) -> None:
-        raise AssertionError(f"{path} was read again")
-
-    second_of_plain = [plain[index]["image"] for index in range(6)]
-    monkeypatch.setattr("casting_inspect.data.dataset.read_rgb", no_reading)
-    second = [cached[index]["image"] for index in range(6)]
-    for a, b, c in zip(first, second, second_of_plain, strict=True):
-        assert torch.equal(a, b)
-        assert torch.equal(a, c)
-    assert cache.used == 3 * SIDE**2 + 3 * 3 * SIDE**2  # three grey pictures, three in colour
-
-
-def test_the_cache_stays_within_its_limit() -> None:
-    colour, grey = 3 * SIDE**2, SIDE**2
-    cache = PixelCache(colour + grey + 5)
-    cache.put(0, picture(0))
-    cache.put(1, picture(1))  # no room
-    cache.put(2, picture(2, grey=True))
-    cache.put(3, picture(3, grey=True))  # no room
-    assert [cache.get(k) is not None for k in range(4)] == [True, False, True, False]
-    assert cache.used == colour + grey
-    assert len(cache) == 2
-
-
-def test_a_cached_picture_cannot_be_changed_by_accident() -> None:
-    cache = PixelCache(10**6)
-    cache.put(0, picture(0))
-    cache.put(1, picture(1, grey=True))
-    for index, grey in [(0, False), (1, True)]:
-        kept = cache.get(index)
-        assert kept is not None
-        with contextlib.suppress(ValueError):  # "read-only", or a copy
-            kept[:] = 0
-        assert np.array_equal(cache.get(index), picture(index, grey))  # type: ignore[arg-type]
-
-
-def test_a_spawned_process_starts_with_an_empty_cache() -> None:
-    cache = PixelCache(10**6)
-    cache.put(0, picture(0))
-    copy = pickle.loads(pickle.dumps(cache))
-    assert (len(copy), copy.used, copy.limit) == (0, 0, 10**6)
-
-
-def test_workers_share_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    class FourWorkers:
-        num_workers = 4
-
-    monkeypatch.setattr("casting_inspect.data.pixel_cache.get_worker_info", FourWorkers)
-    cache = PixelCache(8 * SIDE**2)
-    cache.put(0, picture(0, grey=True))
-    cache.put(1, picture(1, grey=True))
-    cache.put(2, picture(2, grey=True))
-    assert cache.used == 2 * SIDE**2

@@ -20,6 +20,7 @@ from casting_inspect.data.decode import (
     auto_window,
     decode,
     read_rgb,
+    read_square,
     resize_square,
 )
 from casting_inspect.data.header import read_header
@@ -210,6 +211,63 @@ def test_grey_jpeg_has_three_equal_channels() -> None:
     pixels = decode(data)
     assert (pixels == pixels[..., :1]).all()
     assert np.abs(pixels[..., 0].astype(int) - SMOOTH[..., 0]).max() < 12
+
+
+# ---- for a network: grey in one channel, the same pixels
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    size=st.tuples(st.integers(1, 90), st.integers(1, 90)),
+    side=st.integers(1, 100),
+    fit=st.sampled_from(["pad", "stretch"]),
+    kind=st.sampled_from(["grey", "grey in colour", "colour", "colour in one pixel", "deep"]),
+)
+def test_a_picture_for_a_network_is_the_same_with_one_channel(
+    tmp_path_factory: pytest.TempPathFactory,
+    size: tuple[int, int],
+    side: int,
+    fit: str,
+    kind: str,
+) -> None:
+    rng = np.random.default_rng(size)
+    image = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+    path, window = tmp_path_factory.mktemp("square") / "picture.png", None
+    if kind == "deep":
+        path.write_bytes(png16(rng.integers(0, 65536, size).astype(np.uint16)))
+        window = (1000.0, 50_000.0)
+    else:
+        if kind != "colour":
+            image[:] = image[..., :1]
+        if kind == "colour in one pixel":
+            image[-1, -1, 1] ^= 255
+        Image.fromarray(image[..., 0] if kind == "grey" else image).save(path)
+    square = read_square(path, side, fit, window)
+    expected = resize_square(read_rgb(path, window), side, fit)
+    assert square.shape[2] == (3 if kind.startswith("colour") else 1)
+    assert square.dtype == np.uint8
+    np.testing.assert_array_equal(np.broadcast_to(square, expected.shape), expected)
+
+
+@pytest.mark.parametrize("side", [300, 224, 150, 128, 75, 64, 448])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_grey_jpeg_for_a_network_is_the_same_with_one_channel(
+    tmp_path: Path, side: int, mode: str
+) -> None:
+    """As vendors deliver them: grey castings in JPEG files of three channels."""
+    noise = np.random.default_rng(side).integers(0, 256, (300, 300), dtype=np.uint8)
+    smooth = Image.fromarray(cv2.GaussianBlur(noise, (0, 0), 1.5)).convert(mode)
+    (tmp_path / "a.jpg").write_bytes(saved(smooth, "JPEG", quality=88))
+    square = read_square(tmp_path / "a.jpg", side)
+    assert square.shape == (side, side, 1)
+    expected = resize_square(decode(tmp_path / "a.jpg"), side)
+    np.testing.assert_array_equal(np.broadcast_to(square, expected.shape), expected)
+
+
+def test_what_cannot_be_read_for_a_network_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png16(GREY16))
+    with pytest.raises(UserError, match=r"a\.png: more than 8 bits"):
+        read_square(tmp_path / "a.png", 8)
 
 
 @pytest.mark.parametrize("adobe", [True, False])

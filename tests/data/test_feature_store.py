@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from casting_inspect.data.feature_store import FeatureStore, folder_size, make_room
+from casting_inspect.data.feature_store import FeatureStore
+from casting_inspect.data.row_store import folder_size, make_room
 from casting_inspect.errors import UserError
 
 
@@ -89,17 +90,17 @@ def test_the_store_used_longest_ago_makes_room(tmp_path: Path) -> None:
         os.utime(tmp_path / name / "last_used", (stamp, stamp))
     size = folder_size(tmp_path / "old")
     gigabytes = 3.5 * size / 10**9
-    removed = make_room(tmp_path, tmp_path / "mine", size, gigabytes)
+    removed = make_room(tmp_path / "mine", size, gigabytes)
     assert removed == [tmp_path / "old"]
     assert (tmp_path / "middle").exists()
     assert (tmp_path / "new").exists()
-    assert make_room(tmp_path, tmp_path / "mine", size, gigabytes) == []
+    assert make_room(tmp_path / "mine", size, gigabytes) == []
 
 
 def test_a_set_larger_than_the_bound_is_refused_and_nothing_removed(tmp_path: Path) -> None:
     filled(tmp_path / "other", ["a"])
     with pytest.raises(UserError, match=r"cache\.max_gb"):
-        make_room(tmp_path, tmp_path / "mine", 2 * 10**9, 1.0)
+        make_room(tmp_path / "mine", 2 * 10**9, 1.0)
     assert (tmp_path / "other").exists()
 
 
@@ -108,7 +109,7 @@ def test_a_store_in_use_is_not_removed(tmp_path: Path) -> None:
     size = folder_size(tmp_path / "busy")
     context = multiprocessing.get_context("spawn")
     with store.locked(), context.Pool(1) as pool:
-        arguments = (tmp_path, tmp_path / "mine", size, 1.5 * size / 10**9)
+        arguments = (tmp_path / "mine", size, 1.5 * size / 10**9)
         assert pool.apply(make_room, arguments) == []
     assert (tmp_path / "busy").exists()
 

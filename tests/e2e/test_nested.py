@@ -224,8 +224,16 @@ def test_groups_with_both_labels_are_told_of(
         (["data.fold=every"], "data.fold=every: must be a number from 0 up, all or final"),
         (["data.fold=5"], "data.fold=5: must be below data.folds=5"),
         (["decide=youden", "decide.threshold=0.3"], "decide=youden: decide.threshold is found"),
-        (["decide.threshold=null"], "decide=fixed: decide.threshold needs a number"),
+        (
+            ["decide=fixed", "decide.threshold=null"],
+            "decide=fixed: decide.threshold needs a number",
+        ),
         (["data.split=lot"], "needs the manifest's column 'lot'"),
+        (["decide.prevalence=1.5"], "decide.prevalence=1.5: must be above 0 to below 1"),
+        (["decide.prevalence=0"], "decide.prevalence=0.0: must be above 0"),
+        (["decide=cost", "decide.cost_escape=-1"], "decide.cost_escape=-1.0: must be above 0"),
+        (["decide=cost", "decide.cost_review=-1"], "decide.cost_review=-1.0: must be 0 or more"),
+        (["decide=review", "decide.by=cost"], "must be one of bounds, costs, conformal."),
     ],
 )
 def test_what_cannot_be_is_one_line(
@@ -238,3 +246,59 @@ def test_what_cannot_be_is_one_line(
     assert start(tmp_path / "r", castings, *CNN, *words) == 2
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert expected in last
+
+
+def test_two_thresholds_are_kept_and_measured(castings: Path, tmp_path: Path) -> None:
+    run = tmp_path / "r"
+    words = [*CACHED, "data.inner_folds=2", "decide=review", "decide.cost_review=2"]
+    words += ["decide.by=costs", "decide.cost_escape=100", "decide.cost_overkill=10"]
+    assert start(run, castings, *words, "decide.prevalence=0.02") == 0
+    decision = read_json(run / "run.json")["decision"]
+    predictions = read_predictions(run / "predictions.csv")
+    for column in ("threshold", "threshold_low"):
+        assert set(predictions[column]) == {decision[column]}
+    held = predictions[predictions["split"] == "val"]
+    options = {"by": "costs", "cost_escape": 100, "cost_overkill": 10, "cost_review": 2}
+    again = decide("review", {**options, "prevalence": 0.02, "calibration": "platt"}, held)
+    assert again.columns() == pytest.approx({c: decision[c] for c in again.columns()})
+    metrics = read_json(run / "metrics.json")
+    kept = read_json(run / "run.json")["calibration"]
+    assert kept["method"] == "platt"
+    assert kept == pytest.approx(metrics["protocol"]["calibration"])
+    assert metrics["calibration"]["calibrations"] == [
+        {key: pytest.approx(kept[key], rel=1e-6) for key in ("slope", "intercept")}
+    ]
+    looked = predictions[predictions["split"] == "test"]["p_normal"].between(
+        decision["threshold_low"], decision["threshold"], inclusive="right"
+    )
+    assert metrics["test"]["review"]["review_rate"] == pytest.approx(looked.mean())
+    assert metrics["test"]["line"]["cost_per_million"]["value"] > 0
+    assert metrics["terms"]["prevalence"] == 0.02
+
+
+def test_a_run_by_part_needs_parts_and_finds_its_threshold_on_them(
+    castings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = read_manifest(castings / "manifest.csv")
+    write_manifest(table.drop(columns="part"), tmp_path / "without.csv")
+    words = [*CACHED, "data.inner_folds=2", "decide.unit=part", "decide.aggregate=mean"]
+    run = tmp_path / "r"
+    assert start(run, castings, *words, f"data.manifest={tmp_path / 'without.csv'}") == 2
+    assert "decide.unit=part needs the column 'part'" in capsys.readouterr().err
+    cameras = np.where(pd.factorize(table["group"])[0] % 2, "left", "right")
+    write_manifest(table.assign(part=table["group"], camera=cameras), tmp_path / "with.csv")
+    run = tmp_path / "s"
+    assert start(run, castings, *words, f"data.manifest={tmp_path / 'with.csv'}") == 0
+    predictions = read_predictions(run / "predictions.csv")
+    held = predictions[predictions["split"] == "val"]
+    options = {"max_escape": 0.05, "best_effort": True, "unit": "part", "aggregate": "mean"}
+    found = decide("escape", options, held)
+    assert predictions["threshold"][0] == pytest.approx(found.threshold)
+    tested = read_json(run / "metrics.json")["test"]
+    files = predictions[predictions["split"] == "test"]
+    assert tested["by_part"]["n"] == files["part"].nunique() < tested["n"]
+    assert tested["line"]["unit"] == "part"
+    assert tested["repeatability"]["measured"] is False
+    of_path = dict(zip(table["path"], cameras, strict=True))  # an unknown column comes along
+    assert (files["camera"] == files["path"].map(of_path)).all()
+    assert set(pd.read_csv(run / "slices.csv")["column"]) == {"kind", "camera"}

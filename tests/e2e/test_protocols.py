@@ -41,6 +41,7 @@ def test_paper_mode_has_no_validation_and_evaluates_the_last_epoch(
     assert train.main([*words, f"data.root={castings}", f"hydra.run.dir={tmp_path / 'r'}"]) == 0
     run = tmp_path / "r"
     assert set(metrics(run)) & {"train", "val", "test"} == {"test"}
+    assert (pd.read_csv(run / "predictions.csv")["threshold"] == 0.5).all()
     manifest = pd.read_csv(run / "manifest.csv")
     counts = manifest.groupby(["split", "label"]).size()
     for label, total in manifest["label"].value_counts().items():
@@ -63,6 +64,18 @@ def test_watching_the_test_part_changes_nothing(castings: Path, tmp_path: Path) 
         assert train.main([*words, f"data.root={castings}", f"hydra.run.dir={run}"]) == 0
         tables.append((run / "predictions.csv").read_bytes())
     assert tables[0] == tables[1]
+
+
+def test_without_validation_the_default_rule_falls_back_to_one_half_and_says_so(
+    castings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["data.split=file", "data.val_fraction=0", *VGG, "trainer.max_epochs=1"]
+    assert train.main([*words, f"data.root={castings}", f"hydra.run.dir={tmp_path}/r"]) == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if "nothing argues for" in line]
+    assert len(said) == 1
+    record = json.loads((tmp_path / "r" / "run.json").read_text(encoding="utf-8"))
+    assert record["threshold"] == 0.5
+    assert record["decision"]["facts"] == {"asked": "escape", "supported": False}
 
 
 def test_paper_mode_is_100_epochs_at_a_threshold_of_one_half(

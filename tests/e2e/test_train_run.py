@@ -66,7 +66,7 @@ def test_the_record_says_how_the_run_came_about(run: Path) -> None:
     assert record["status"] == "finished"
     assert record["command"][:2] == ["casting-inspect", "train"]
     assert record["versions"]["torch"] == torch.__version__
-    assert set(record["durations_s"]) == {"features", "fit", "predict", "evaluate"}
+    assert set(record["durations_s"]) == {"features", "fit", "predict", "neighbours", "evaluate"}
     assert record["paths_taken"]["cached_features"] is True
     assert record["digests"]["weights"] == "none"
     assert len(record["digests"]["data"]) == 64
@@ -85,7 +85,13 @@ def test_predictions_are_the_validation_and_test_files(run: Path) -> None:
         assert (predictions[column] == expected.loc[predictions.index, column]).all()
     from_logit = 1 / (1 + np.exp(-predictions["logit"]))
     np.testing.assert_allclose(predictions["p_normal"], from_logit, atol=1e-6)
-    assert (predictions["threshold"] == 0.5).all()
+    decision = json.loads((run / "run.json").read_text(encoding="utf-8"))["decision"]
+    assert decision["rule"] == "escape"  # the default
+    assert (predictions["threshold"] == decision["threshold"]).all()
+    held = predictions[(predictions["split"] == "val") & (predictions["label"] == "defective")]
+    # too few castings for 5 %, and it says so: none of them escapes
+    assert not decision["facts"]["supported"]
+    assert not (held["p_normal"] > decision["threshold"]).any()
 
 
 def test_evaluate_gives_the_same_figures_from_the_table_alone(run: Path, tmp_path: Path) -> None:

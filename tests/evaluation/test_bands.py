@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from casting_inspect.evaluation.bands import (
+    NEVER,
     Band,
     by_bounds,
+    by_conformal,
     by_cost,
     conformal,
     conformal_levels,
@@ -52,8 +54,9 @@ def test_bounds_hold_on_both_sides() -> None:
     random = np.random.default_rng(1)
     scores = np.r_[random.beta(2, 5, 300), random.beta(5, 2, 300)]
     normal = np.repeat([False, True], 300)
-    band, supported = by_bounds(scores, normal, np.arange(600), 0.05, 0.05)
-    assert supported
+    band, escapes, overkills = by_bounds(scores, normal, np.arange(600), 0.05, 0.05)
+    assert escapes.supported
+    assert overkills.supported
     verdicts = band.verdicts(scores)
     assert 0 < (verdicts[~normal] == 1).mean() < 0.05
     assert 0 < (verdicts[normal] == 0).mean() < 0.05
@@ -63,10 +66,19 @@ def test_bounds_hold_on_both_sides() -> None:
 def test_where_one_threshold_keeps_both_bounds_nobody_looks() -> None:
     scores = np.r_[np.linspace(0.0, 0.1, 100), np.linspace(0.9, 1.0, 100)]
     normal = np.repeat([False, True], 100)
-    band, supported = by_bounds(scores, normal, np.arange(200), 0.05, 0.05)
-    assert supported
+    band, escapes, overkills = by_bounds(scores, normal, np.arange(200), 0.05, 0.05)
+    assert escapes.supported
+    assert overkills.supported
     assert band.low == band.high
-    assert not by_bounds(scores, normal, np.repeat(np.arange(20), 10), 0.05, 0.05)[1]
+    _, *few = by_bounds(scores, normal, np.repeat(np.arange(20), 10), 0.05, 0.05)
+    assert not any(found.supported for found in few)
+
+
+def test_a_good_part_with_a_score_of_0_is_not_rejected_where_none_may_be() -> None:
+    scores, normal = np.array([0.0, 0.4, 0.0, 0.9]), np.array([False, False, True, True])
+    band, *_ = by_bounds(scores, normal, np.arange(4), 0.05, 0.05)
+    assert band.low == NEVER
+    assert band.verdicts(scores).tolist() == [-1, -1, -1, 1]
 
 
 def test_the_smallest_conformal_level() -> None:
@@ -86,3 +98,24 @@ def test_a_conformal_level_is_kept_for_new_castings() -> None:
         new = middles[30] + 0.3 * random.normal()
         lost.append(new <= conformal(scores, groups, 0.1, seed=number))
     assert np.mean(lost) == pytest.approx(3 / 31, abs=0.02)
+
+
+def test_a_conformal_band_keeps_both_levels_for_new_castings() -> None:
+    random = np.random.default_rng(3)
+    wrong = []
+    for number in range(1000):
+        normal = np.repeat([False, True], [40, 30])
+        scores = np.r_[random.beta(2, 4, 40), random.beta(4, 2, 30)]
+        band = by_conformal(scores, normal, np.arange(70), 0.1, 0.2, seed=number)
+        new = band.verdicts(np.array([random.beta(2, 4), random.beta(4, 2)]))
+        wrong.append([new[0] == 1, new[1] == 0])
+    escape, overkill = np.mean(wrong, axis=0)
+    assert escape == pytest.approx(4 / 41, abs=0.03)  # the level that 40 castings can keep
+    assert overkill == pytest.approx(6 / 31, abs=0.04)
+
+
+def test_below_the_smallest_level_a_conformal_band_decides_nothing() -> None:
+    scores, normal = np.array([0.0, 0.1, 0.9, 1.0]), np.array([False, False, True, True])
+    band = by_conformal(scores, normal, np.arange(4), 0.3, 0.3)
+    assert (band.verdicts(scores) == -1).all()
+    assert (by_conformal(scores, normal, np.arange(4), 1 / 3, 1 / 3).verdicts(scores) != -1).all()

@@ -11,12 +11,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from casting_inspect import evaluate
 from casting_inspect.errors import UserError
 from casting_inspect.evaluation.evaluate import evaluate_predictions, notes_beside
 from casting_inspect.evaluation.metrics import all_metrics
 from casting_inspect.evaluation.predictions import write_predictions
+from casting_inspect.evaluation.terms import Terms
 
-FILES = ["confusion.png", "metrics.json", "precision_recall.png", "roc.png", "scores.png"]
+FILES = [
+    *("confusion.png", "metrics.json", "precision_recall.png", "reliability.png", "roc.png"),
+    "scores.png",
+]
 
 
 @pytest.fixture
@@ -42,7 +47,7 @@ def test_metrics_and_figures_are_written_whole(frame: pd.DataFrame, tmp_path: Pa
     written = tmp_path / "new" / "out"
     assert sorted(path.name for path in written.iterdir()) == FILES
     assert json.loads((written / "metrics.json").read_text()) == metrics
-    assert list(metrics) == ["val", "test"]
+    assert list(metrics) == ["val", "test", "calibration", "slices", "terms"]
 
 
 def test_a_file_gives_what_its_table_gives(frame: pd.DataFrame, tmp_path: Path) -> None:
@@ -108,3 +113,67 @@ def test_a_runs_own_leak_goes_with_its_table_and_no_other(
     for text in (json.dumps(other), "[]", "{", json.dumps({"leak": 3})):
         metrics.write_text(text, encoding="utf-8")
         assert notes_beside(table) == {}
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("prevalence=0", "prevalence=0.0: must be above 0 to below 1"),
+        ("prevalence=1.5", "prevalence=1.5: must be above 0 to below 1"),
+        ("cost_escape=-1", "cost_escape=-1.0: must be above 0"),
+        ("cost_review=-1", "cost_review=-1.0: must be 0 or more"),
+        ("unit=casting", "unit=casting: must be one of file, part"),
+        ("aggregate=all", "aggregate=all: must be one of any, mean"),
+        ("stress_limit=0", "stress_limit=0: must be 1 or more"),
+    ],
+)
+def test_terms_that_cannot_be_are_one_line(
+    frame: pd.DataFrame,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    word: str,
+    expected: str,
+) -> None:
+    write_predictions(frame, tmp_path / "p.csv")
+    out = tmp_path / "out"
+    assert evaluate.main([f"predictions={tmp_path / 'p.csv'}", f"out={out}", word]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert expected in line
+    assert not out.exists()
+
+
+def test_a_score_that_is_no_number_is_one_line(
+    frame: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = frame.astype({"p_normal": object})
+    table.loc[3, "p_normal"] = "NaN"
+    table.to_csv(tmp_path / "p.csv", index=False)
+    out = tmp_path / "out"
+    assert evaluate.main([f"predictions={tmp_path / 'p.csv'}", f"out={out}"]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "row 5: p_normal" in line
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("label", ["normal", "defective"])
+def test_one_class_alone_is_measured_as_far_as_it_goes(
+    frame: pd.DataFrame, tmp_path: Path, label: str
+) -> None:
+    metrics = evaluate_predictions(frame[frame["label"] == label], tmp_path / "out")
+    line = metrics["test"]["line"]
+    known = {"normal": "good_rejected", "defective": "escapes"}[label]
+    for key in ("escapes", "good_rejected"):
+        assert (line["per_million"][key]["value"] is None) == (key != known)
+    assert line["rejects_truly_defective"]["value"] is None
+    assert metrics["calibration"]["raw"] is None
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == metrics
+
+
+def test_terms_of_the_run_hold_unless_others_are_given(frame: pd.DataFrame, tmp_path: Path) -> None:
+    evaluate_predictions(frame, tmp_path, terms=Terms(prevalence=0.2, cost_escape=3.0))
+    write_predictions(frame, tmp_path / "predictions.csv")
+    words = [f"predictions={tmp_path / 'predictions.csv'}", f"out={tmp_path / 'again'}"]
+    assert evaluate.main([*words, "cost_overkill=1"]) == 0
+    found = json.loads((tmp_path / "again" / "metrics.json").read_text())
+    assert found["terms"] == Terms(prevalence=0.2, cost_escape=3.0, cost_overkill=1.0).plain()
+    assert found["test"]["line"]["cost_per_million"]["value"] > 0

@@ -243,3 +243,19 @@ def test_a_wrong_table_is_never_written(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="label is 'fine'"):
         write_predictions(frame, tmp_path / "p.csv")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_lower_threshold_is_kept_where_there_is_one(tmp_path: Path) -> None:
+    text = (
+        "path,label,p_normal,threshold,threshold_low\n"
+        "a.png,normal,0.9,0.8,0.25\nb.png,normal,0.5,0.8,\nc.png,normal,0.5,0.8,-1\n"
+    )
+    frame = read_predictions(written(tmp_path, text))
+    assert frame["threshold_low"].tolist() == [0.25, 0.8, -1.0]  # empty: nobody looks
+    write_predictions(frame, tmp_path / "again.csv")
+    pd.testing.assert_frame_equal(read_predictions(tmp_path / "again.csv"), frame)
+    for cell, words in (
+        ("0.9", "threshold_low is '0.9', above threshold"),
+        ("nan", "not a number"),
+    ):
+        assert words in complaint(tmp_path, text.replace("0.25", cell))

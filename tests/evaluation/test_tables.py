@@ -10,10 +10,10 @@ import pytest
 from rich.console import Console
 
 from casting_inspect.evaluation.metrics import all_metrics
+from casting_inspect.evaluation.percent import percent
 from casting_inspect.evaluation.tables import (
     floor_sentence,
     leak_sentences,
-    percent,
     print_metrics,
     reported_split,
 )

@@ -11,6 +11,8 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
+from torchmetrics import MeanMetric
+from torchmetrics.classification import BinaryAUROC, BinaryStatScores
 
 from casting_inspect.errors import UserError
 from casting_inspect.evaluation.metrics import split_metrics
@@ -201,3 +203,32 @@ def test_a_step_draws_what_torch_seeded_with_run_and_step_draws() -> None:
     drawn = torch.rand(4)
     torch.manual_seed(int(np.random.SeedSequence([3, 0]).generate_state(1, np.uint64)[0]))
     assert torch.equal(torch.rand(4), drawn)
+
+
+def test_figures_of_an_epoch_are_those_of_metrics_updated_batch_by_batch() -> None:
+    """To the last bit: history.csv and early stopping hang on them."""
+    rng = np.random.default_rng(5)
+    for with_auroc in (True, False):
+        ours = EpochMetrics(with_auroc=with_auroc)
+        loss, counts, auroc = MeanMetric(), BinaryStatScores(), BinaryAUROC()
+        for size in (32, 32, 32, 32, 5):
+            logits = torch.from_numpy(rng.normal(size=(size, 2)).astype(np.float32))
+            labels = torch.from_numpy(rng.integers(0, 2, size))
+            value = torch.tensor(rng.random() / 3, dtype=torch.float32)
+            ours.update(value, logits, labels)
+            loss.update(value, weight=size)
+            counts.update((logits[:, 1] > logits[:, 0]).long(), labels)
+            auroc.update(torch.sigmoid((logits[:, 1] - logits[:, 0]).double()), labels.clone())
+            labels.zero_()  # what a worker's memory is used for next
+        tp, fp, tn, fn, _ = counts.compute().float()
+        found = ours.figures()
+        assert found.pop("loss") == loss.compute()
+        assert found.pop("accuracy") == (tp + tn) / (tp + fp + tn + fn)
+        assert found.pop("escape_rate") == fp / (fp + tn)
+        assert found.pop("overkill_rate") == fn / (tp + fn)
+        assert found == ({"auroc": auroc.compute().float()} if with_auroc else {})
+        ours.update(torch.tensor(2.0), torch.zeros(3, 2), torch.ones(3, dtype=torch.long))
+        again = ours.figures()  # of the next epoch alone, and of one class
+        assert again["loss"] == 2
+        assert again["overkill_rate"] == 1
+        assert "auroc" not in again

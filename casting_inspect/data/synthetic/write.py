@@ -66,6 +66,11 @@ def write_castings(
     return out
 
 
+def cached_folder(config: SyntheticConfig) -> Path:
+    """Return where `ensure_castings` keeps a set; it may not be there yet."""
+    return cache_root() / "synthetic" / config_digest(config)[:16]
+
+
 def ensure_castings(
     config: SyntheticConfig, workers: int | None = None, progress: Progress | None = None
 ) -> Path:
@@ -76,7 +81,7 @@ def ensure_castings(
         workers: Processes that render; None takes the cores that this process may use.
         progress: Called with (pictures done, pictures in all) after each part.
     """
-    out = cache_root() / "synthetic" / config_digest(config)[:16]
+    out = cached_folder(config)
     if is_complete(config, out):
         return out
     if workers is None:

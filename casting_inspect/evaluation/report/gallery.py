@@ -1,0 +1,140 @@
+"""The pictures of a report: the worst errors and the doubtful ones, one of each casting first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from casting_inspect.evaluation.disagreements import thumbnail
+from casting_inspect.evaluation.metrics import truths, verdicts
+from casting_inspect.evaluation.predictions import log_odds
+from casting_inspect.evaluation.report.sources import Source
+from casting_inspect.page import data_uri
+
+SHOWN: Final = 12
+"""Of each kind."""
+NEIGHBOURS: Final = 3
+KINDS: Final = (
+    (
+        "escape",
+        "Escapes: defective castings that passed",
+        "None: every defective file was rejected.",
+    ),
+    ("overkill", "Overkills: good castings that were rejected", "None: every good file passed."),
+    ("doubtful", "Right, but close to the threshold", "None."),
+)
+
+
+def gallery(source: Source) -> list[dict[str, Any]]:
+    """Return what is shown of each kind, as the template takes it.
+
+    Returns:
+        For escapes, overkills and doubtful ones: ``title``, ``nothing`` (what to say without any),
+        ``files`` and ``castings`` in all, and ``shown``: at most `SHOWN` with ``picture``,
+        ``heatmap`` ("" where there is none), ``path``, ``p_normal``, ``threshold``, ``more``
+        (further files of that casting), ``nearest``: training pictures that look most like it.
+    """
+    maps, nearest = _heatmaps(source), _neighbours(source)
+    found = []
+    for kind, title, nothing in KINDS:
+        rows = worst(source.rows, kind, source.grouping)
+        of_kind = rows["files"].sum() if kind != "doubtful" else len(rows)
+        found.append(
+            {
+                "kind": kind,
+                "title": title,
+                "nothing": nothing,
+                "files": int(of_kind),
+                "castings": len(rows),
+                "shown": [_shown(row, source, maps, nearest) for _, row in rows[:SHOWN].iterrows()],
+            }
+        )
+    return found
+
+
+def worst(rows: pd.DataFrame, kind: str, grouping: str) -> pd.DataFrame:
+    """Return one file of each casting, the worst of it, the worst casting first.
+
+    Args:
+        rows: A complete predictions table of one split.
+        kind: ``escape`` (defective and passed), ``overkill`` (normal and rejected) or ``doubtful``
+            (right, nearest to the threshold first).
+        grouping: The column that names castings.
+
+    Returns:
+        The rows with ``files``, the number of that casting's files of the kind.
+    """
+    normal, passed = truths(rows), verdicts(rows)
+    wrong = {"escape": ~normal & passed, "overkill": normal & ~passed}
+    here = wrong.get(kind, normal == passed)
+    margin = rows["logit"].to_numpy(np.float64) - log_odds(rows["threshold"].to_numpy(np.float64))
+    found = rows.assign(margin=np.abs(margin))[here]
+    found = found.sort_values(
+        ["margin", "path"], ascending=[kind == "doubtful", True], kind="stable"
+    )
+    files = found.groupby(grouping)["path"].transform("nunique")
+    first: pd.DataFrame = found.assign(files=files).drop_duplicates(grouping)
+    return first
+
+
+def _shown(
+    row: pd.Series, source: Source, maps: Mapping[str, Path], nearest: Mapping[str, Any]
+) -> dict[str, Any]:
+    path = str(row["path"])
+    picture = thumbnail(path, [source.run])
+    more = int(row["files"]) - 1
+    return {
+        "picture": data_uri(picture, "image/jpeg") if picture else "",
+        "heatmap": _inline(maps[path]) if path in maps else "",
+        "path": path,
+        "label": str(row["label"]),
+        "p_normal": f"{row['p_normal']:.3g}",
+        "threshold": f"{row['threshold']:.3g}",
+        "more": f"and {more} more file{'s' if more > 1 else ''} of this casting" if more else "",
+        "nearest": [
+            {
+                "picture": data_uri(small, "image/jpeg")
+                if (small := thumbnail(other, [source.run]))
+                else "",
+                "path": other,
+                "label": label,
+            }
+            for other, label in nearest.get(path, [])[:NEIGHBOURS]
+        ],
+    }
+
+
+def _inline(path: Path) -> str:
+    kind = "image/png" if path.suffix.lower() == ".png" else "image/jpeg"
+    return data_uri(path.read_bytes(), kind) if path.is_file() else ""
+
+
+def _heatmaps(source: Source) -> dict[str, Path]:
+    """Return the overlay of each path that has one, from ``heatmaps.csv``."""
+    table = source.file("heatmaps.csv")
+    if table is None:
+        return {}
+    found = pd.read_csv(table, dtype=str, keep_default_na=False)
+    if "overlay" not in found:
+        return {}
+    drawn = found[found["overlay"] != ""]
+    return {
+        str(path): table.parent / "heatmaps" / overlay
+        for path, overlay in zip(drawn["path"], drawn["overlay"], strict=True)
+    }
+
+
+def _neighbours(source: Source) -> dict[str, list[tuple[str, str]]]:
+    """Return the training pictures nearest to each path that has any, the nearest first."""
+    table = source.file("neighbours.csv")
+    if table is None:
+        return {}
+    found = pd.read_csv(table, dtype=str, keep_default_na=False)
+    nearest: dict[str, list[tuple[str, str]]] = {}
+    for row in found.sort_values("rank", key=lambda ranks: ranks.astype(int)).to_dict("records"):
+        nearest.setdefault(row["path"], []).append((row["neighbour"], row["label"]))
+    return nearest

@@ -1,0 +1,394 @@
+"""What the report's template is filled with: every number as the words that stand on the page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pandas as pd
+from markupsafe import Markup
+
+from casting_inspect.evaluation import comparison_tables
+from casting_inspect.evaluation.claims import claims
+from casting_inspect.evaluation.figures import curves_figure
+from casting_inspect.evaluation.percent import percent
+from casting_inspect.evaluation.provenance import facts
+from casting_inspect.evaluation.reliability_figure import reliability_figure
+from casting_inspect.evaluation.report.explorer import explorer_values
+from casting_inspect.evaluation.report.gallery import gallery
+from casting_inspect.evaluation.report.inline_figure import inline_svg
+from casting_inspect.evaluation.report.rate_figures import (
+    rates_figure,
+    risk_coverage_figure,
+    slices_figure,
+)
+from casting_inspect.evaluation.report.sources import Source
+from casting_inspect.evaluation.report.verdict import asked, threshold_words, verdict
+from casting_inspect.evaluation.score_figures import (
+    precision_recall_figure,
+    roc_figure,
+    score_histogram_figure,
+)
+from casting_inspect.evaluation.stress import breaking_points, breaking_sentences
+from casting_inspect.evaluation.stress_figure import stress_figure
+from casting_inspect.evaluation.tables import floor_sentence, leak_sentences
+
+_PARTS: Final = {"train": "training", "val": "validation", "test": "test"}
+_SPLITS: Final = {
+    "group": "by casting: no photograph or casting is in two parts",
+    "file": "by file: copies of a test picture's photograph can be in training",
+    "vendor": "as delivered: copies of a test picture's photograph can be in training",
+    "lot": "by lot: each left out in turn",
+    "time": "by time: trained before a date, tested after it",
+    "manifest": "as the manifest says",
+}
+_SLICE_NUMBERS: Final = ("groups", "rate", "low", "high", "rest_rate", "p_holm")
+_BY_FILE: Final = (
+    *("accuracy", "precision", "recall", "f1", "specificity"),
+    *("escape_rate", "overkill_rate", "balanced_accuracy"),
+)
+
+
+def page_values(source: Source) -> dict[str, Any]:
+    """Return what the template is filled with, everything but layout decided."""
+    model = str(source.rows["model"].iloc[0])
+    return {
+        "title": f"Inspection report: {model}",
+        "lead": _lead(source),
+        "verdict": verdict(source),
+        "evidence": evidence(source),
+        "notes": notes(source),
+        "rates": rates(source),
+        "rates_figure": inline_svg(
+            rates_figure(_rate_rows(source)), "rates", "Escape and overkill rates with intervals"
+        ),
+        "confusion": confusion(source),
+        "by_file": by_file(source),
+        "line": line(source),
+        "review": review(source),
+        "explorer": explorer(source),
+        "score_figures": score_figures(source),
+        "calibration": calibration(source),
+        "slices": slices(source),
+        "stress": stress(source),
+        "gallery": gallery(source),
+        "curves": _curves(source),
+        "facts": provenance(source),
+    }
+
+
+def _lead(source: Source) -> str:
+    figures = source.by_group
+    return (
+        f"{source.rows['path'].nunique():,} {_PARTS[source.split]} files of "
+        f"{figures['n_groups_normal']:,} good and {figures['n_groups_defective']:,} defective "
+        "photographs or castings."
+    )
+
+
+def evidence(source: Source) -> list[tuple[str, str]]:
+    """Return how the figures came about, as ``(what, words)``."""
+    data = source.config.get("data") or {}
+    split = str(data.get("split") or "")
+    castings, folds = source.by_group, source.rows["fold"].nunique()
+    tested = (
+        f"{folds} models, each tested on the castings that it has not learnt" if folds > 1 else ""
+    )
+    protocol = source.metrics.get("protocol") or {}
+    chosen = str(protocol.get("chosen_on") or "")
+    found = [
+        (
+            "Split",
+            _SPLITS.get(split, "not known: the table is another tool's") if split else "not known",
+        ),
+        ("Folds", tested),
+        ("Chosen on", f"epochs and threshold: {chosen}" if chosen else ""),
+        ("Threshold", threshold_words(source).removeprefix("threshold ")),
+        (
+            "Castings",
+            f"{castings['n_groups_normal']:,} good, {castings['n_groups_defective']:,} defective; "
+            f"{castings['n_groups_effective']:.0f} effective, by files",
+        ),
+        ("Repeatability", _repeatability(source)),
+    ]
+    return [(name, words) for name, words in found if words]
+
+
+def _repeatability(source: Source) -> str:
+    found = source.figures.get("repeatability") or {}
+    value = found.get("value")
+    if value is None:
+        return str(found.get("reason") or "repeatability not measured")
+    low, high = found.get("low"), found.get("high")
+    limits = (
+        f" ({percent(low, 1).removesuffix(' %')} to {percent(high, 1)})" if low is not None else ""
+    )
+    return f"{percent(value, 1)}{limits} of the parts get one verdict in all captures"
+
+
+def notes(source: Source) -> list[str]:
+    """Return the sentences that stand under the evidence: leak, floors, conflicts, claims."""
+    split = str((source.config.get("data") or {}).get("split") or "")
+    found = leak_sentences(source.metrics)
+    if floors := source.metrics.get("floors"):
+        found.append(floor_sentence(floors))
+    if groups := (source.metrics.get("conflicts") or {}).get("groups"):
+        done = source.metrics["conflicts"]["on_conflict"]
+        files = sum(group["normal"] + group["defective"] for group in groups)
+        named = "castings hold" if len(groups) > 1 else "casting holds"
+        found.append(f"{len(groups)} {named} both labels ({files} files; data.on_conflict={done}).")
+    return [
+        *found,
+        *claims(
+            source.by_group["n_groups_normal"],
+            source.by_group["n_groups_defective"],
+            source.rows["path"].nunique(),
+            [split] if split else [],
+        ),
+    ]
+
+
+def _rate_rows(source: Source) -> list[tuple[str, str, Mapping[str, Any], float | None]]:
+    limits, figures = asked(source), source.by_group
+    escape = figures["escape_rate_by_group"], limits.get("max_escape")
+    overkill = figures["overkill_rate_by_group"], limits.get("max_overkill")
+    return [("Escape rate", "escape", *escape), ("Overkill rate", "overkill", *overkill)]
+
+
+def rates(source: Source) -> list[dict[str, str]]:
+    """Return the figures by group, a row each."""
+    names = {
+        "escape_rate": ("Escape rate", "defective castings that pass", "n_groups_defective"),
+        "overkill_rate": ("Overkill rate", "good castings rejected", "n_groups_normal"),
+        "balanced_accuracy": ("Balanced accuracy", "1 - half of their sum", "n_groups"),
+        "auroc": ("AUC over groups", "within a model", "n_groups"),
+    }
+    found = []
+    for key, (name, words, groups) in names.items():
+        figure = source.by_group[f"{key}_by_group"]
+        value, limits = comparison_tables.interval(figure, share=key.endswith("rate"))
+        count = f"{source.by_group[groups]:,}"
+        found.append(
+            {"name": name, "words": words, "value": value, "limits": limits, "groups": count}
+        )
+    return found
+
+
+def confusion(source: Source) -> list[dict[str, Any]]:
+    """Return the rows of the confusion table, files; truth in rows, verdict in columns."""
+    counts = source.figures["confusion"]
+    cells = {
+        "good": (("TP", "right", ""), ("FN", "wrong", "overkill")),
+        "defective": (("FP", "wrong", "escape"), ("TN", "right", "")),
+    }
+    found = []
+    for truth, row in cells.items():
+        total = sum(counts[key] for key, *_ in row)
+        found.append(
+            {
+                "truth": truth,
+                "total": f"{total:,}",
+                "cells": [
+                    {
+                        "count": f"{counts[key]:,}",
+                        "share": percent(counts[key] / total, 2) if total else "-",
+                        "kind": kind if counts[key] or kind == "right" else "none",
+                        "word": word,
+                    }
+                    for key, kind, word in row
+                ],
+            }
+        )
+    return found
+
+
+def by_file(source: Source) -> list[tuple[str, str]]:
+    """Return the paper's figures, by file, normal as positive."""
+    names = [key.replace("_", " ").capitalize() for key in _BY_FILE]
+    return [
+        (name, percent(source.figures[key], 2)) for name, key in zip(names, _BY_FILE, strict=True)
+    ]
+
+
+def line(source: Source) -> dict[str, Any] | None:
+    """Return what happens to a million parts, None where a class is missing."""
+    found = source.figures.get("line")
+    if not found or found["per_million"]["escapes"]["value"] is None:
+        return None
+    rows = [
+        ("Defective parts that pass", found["per_million"]["escapes"]),
+        ("Good parts rejected", found["per_million"]["good_rejected"]),
+    ]
+    if "review" in source.figures:
+        rows.append(("Parts that a person looks at", found["per_million"]["person"]))
+    cells = [
+        (name, f"{one['value']:,.0f}", f"{one['low']:,.0f} to {one['high']:,.0f}")
+        for name, one in rows
+    ]
+    share = found["rejects_truly_defective"]
+    if share["value"] is not None:
+        limits = f"{percent(share['low'], 1).removesuffix(' %')} to {percent(share['high'], 1)}"
+        cells.append(("Rejects that are truly defective", percent(share["value"], 1), limits))
+    if cost := found.get("cost_per_million"):
+        cells.append(
+            ("Cost", f"{cost['value']:,.0f}", f"{cost['low']:,.0f} to {cost['high']:,.0f}")
+        )
+    return {"prevalence": f"{1000 * found['prevalence']:g}", "rows": cells}
+
+
+def review(source: Source) -> dict[str, str] | None:
+    """Return what a person sees and what is judged wrongly without one, if there is a band."""
+    found = source.figures.get("review")
+    if not found:
+        return None
+    automatic = found["automatic"]
+    figures = {
+        "seen": found["review_rate_by_group"],
+        "escape": automatic["escape_rate_by_group"],
+        "overkill": automatic["overkill_rate_by_group"],
+    }
+    words = {key: comparison_tables.interval(figure) for key, figure in figures.items()}
+    return {key: f"{value} ({limits})" for key, (value, limits) in words.items()}
+
+
+def explorer(source: Source) -> dict[str, Any] | None:
+    """Return the slider's data, None where a class is missing."""
+    if source.rows["label"].nunique() < 2:
+        return None
+    values = explorer_values(source.rows, source.chosen_on, source.grouping)
+    terms = source.metrics.get("terms") or {}
+    values["terms"] = {
+        "prevalence": float(terms.get("prevalence") or 0.001),
+        "cost_escape": terms.get("cost_escape"),
+        "cost_overkill": terms.get("cost_overkill"),
+    }
+    # "<" would end the script element early, whatever it stands in
+    data = Markup(json.dumps(values, separators=(",", ":")).replace("<", "\\u003c"))
+    curves = [
+        {
+            "name": curve["name"],
+            "kind": kind,
+            "points": _polyline(curve[kind]),
+        }
+        for curve in values["curves"]
+        for kind in ("escape", "overkill")
+    ]
+    return {"data": data, "curves": curves, "ticks": values["ticks"], "terms": values["terms"]}
+
+
+def _polyline(rates: list[float]) -> str:
+    """Return the points of a curve on a field of 1,000 by 300, errors upwards."""
+    step = 1000.0 / (len(rates) - 1)
+    return " ".join(f"{at * step:.1f},{300 * (1 - rate):.1f}" for at, rate in enumerate(rates))
+
+
+def score_figures(source: Source) -> list[Markup]:
+    """Return histogram, ROC, precision against recall, and risk against coverage."""
+    rows = source.rows
+    found = [inline_svg(score_histogram_figure(rows), "scores", "Scores by class")]
+    if rows["label"].nunique() == 2:
+        found += [
+            inline_svg(risk_coverage_figure(rows), "risk", "Errors against share judged"),
+            inline_svg(roc_figure(rows), "roc", "ROC curve"),
+            inline_svg(precision_recall_figure(rows), "pr", "Precision against recall"),
+        ]
+    return found
+
+
+def calibration(source: Source) -> dict[str, Any] | None:
+    """Return the reliability diagram and its figures, None where nothing was measured."""
+    found = source.metrics.get("calibration")
+    if not found or not found.get("raw"):
+        return None
+    rows = []
+    for key, name in (("raw", "as scored"), ("calibrated", f"calibrated ({found['method']})")):
+        if not found.get(key):
+            continue
+        cells = [
+            " ".join(_with_limits(found[key][figure])) for figure in ("brier", "slope", "intercept")
+        ]
+        ece = found[key].get("ece")
+        rows.append((name, [*cells, "-" if ece is None else f"{ece:.3f}"]))
+    reason = next(
+        (found[key].get("ece_reason") for key in ("raw", "calibrated") if found.get(key)), ""
+    )
+    return {
+        "figure": inline_svg(reliability_figure(found), "reliability", "Reliability diagram"),
+        "rows": rows,
+        "ece_reason": reason,
+        "reason": found.get("reason", ""),
+    }
+
+
+def _with_limits(figure: Mapping[str, Any]) -> tuple[str, str]:
+    value, limits = comparison_tables.interval(figure, share=False)
+    return value, "" if limits == "-" else f"({limits})"
+
+
+def slices(source: Source) -> dict[str, Any] | None:
+    """Return the rates of slices, None where no column tells any apart."""
+    path = source.file("slices.csv")
+    if path is None:
+        return None
+    table = pd.read_csv(path, dtype={"column": str, "value": str}, keep_default_na=False)
+    table = table.assign(**{name: pd.to_numeric(table[name]) for name in _SLICE_NUMBERS})
+    table["worse"] = table["worse"].astype(str) == "True"
+    rows = [
+        {
+            "name": f"{row['column']} {row['value']}",
+            "error": row["error"],
+            "groups": f"{row['groups']:,}",
+            "rate": f"{percent(row['rate'], 1)}",
+            "limits": f"{percent(row['low'], 1).removesuffix(' %')} to {percent(row['high'], 1)}",
+            "rest": percent(row["rest_rate"], 1) if pd.notna(row["rest_rate"]) else "-",
+            "p": comparison_tables.p_words(row["p_holm"]) if pd.notna(row["p_holm"]) else "-",
+            "worse": bool(row["worse"]),
+        }
+        for row in table.to_dict("records")
+        if pd.notna(row["rate"])
+    ]
+    figure = inline_svg(slices_figure(table), "slices", "Rates of slices with intervals")
+    return {"figure": figure, "rows": rows}
+
+
+def stress(source: Source) -> dict[str, Any] | None:
+    """Return what stress the inspector bears, None where it was not put under any."""
+    path = source.file("stress.csv")
+    if path is None:
+        return None
+    table = pd.read_csv(path, dtype={"kind": str, "unit": str}, keep_default_na=False)
+    for name in table.columns.difference(["kind", "unit"]):
+        table[name] = pd.to_numeric(table[name])
+    points = breaking_points(table)
+    return {
+        "figure": inline_svg(
+            stress_figure(table, points), "stress", "Escape and overkill against strength"
+        ),
+        "sentences": breaking_sentences(points),
+        "files": f"{int(table['files'].iloc[0]):,}",
+    }
+
+
+def _curves(source: Source) -> Markup | None:
+    """Return loss and accuracy by epoch of the fit, where it was watched."""
+    path = source.file("history.csv")
+    if path is None:
+        return None
+    return inline_svg(curves_figure(pd.read_csv(path)), "curves", "Accuracy and loss by epoch")
+
+
+def provenance(source: Source) -> list[tuple[str, str]]:
+    """Return where the figures come from."""
+    record = source.record
+    found = [(name, words) for name, words in facts([source.run]) if words]
+    if command := record.get("command"):
+        found.append(("command", " ".join(map(str, command))))
+    if hardware := record.get("hardware"):
+        named = hardware.get("gpu") or f"{hardware.get('processor')}, {hardware.get('cores')} cores"
+        found.append(("trained on", str(named)))
+    if versions := record.get("versions"):
+        found.append(("versions", ", ".join(f"{key} {value}" for key, value in versions.items())))
+    if started := record.get("started"):
+        found.append(("started", str(started)))
+    return found

@@ -1,0 +1,159 @@
+"""The verdict of a report: can this go on a line, at which threshold, and what is not supported."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from casting_inspect.evaluation.claims import least_upper_limit
+from casting_inspect.evaluation.percent import percent
+from casting_inspect.evaluation.report.sources import Source
+
+TOLERATED: Final = 0.02
+"""So many test files with a copy in training are what a good grouping leaves."""
+_ASKED: Final = {"max_escape": "escapes", "max_overkill": "good parts rejected"}
+FEW: Final = 10
+"""Groups of a class below which no figure is worth much."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What stands first on the page.
+
+    Attributes:
+        level: ``good``, ``warn`` or ``bad``.
+        first: Can it go on a line, at which threshold.
+        second: What is not supported.
+        more: Further sentences.
+    """
+
+    level: str
+    first: str
+    second: str
+    more: list[str]
+
+
+def verdict(source: Source) -> Verdict:
+    """Return the verdict on a run, or on another tool's table."""
+    escape, overkill = (source.by_group[f"{key}_rate_by_group"] for key in ("escape", "overkill"))
+    normals, defectives = (source.by_group[f"n_groups_{kind}"] for kind in ("normal", "defective"))
+    at = threshold_words(source)
+    limits = asked(source)
+    second = _unsupported(source, normals, defectives)
+    more = [_reason(source)]
+    leak = source.metrics.get("leak") or {}
+    if leak.get("share", 0.0) > TOLERATED:
+        first = (
+            f"No: {percent(leak['share'], 1)} of the {leak['of']:,} files that it was tested on "
+            "have a copy of their photograph or casting in training, so these figures say little "
+            "about a new casting."
+        )
+        return Verdict("bad", first, second, ["Split by group: data.split=group.", *more])
+    if source.split != "test":
+        part = {"val": "validation", "train": "training"}[source.split]
+        first = f"Not known: nothing was tested; these are figures of {part} files."
+        return Verdict("bad", first, second, more)
+    if escape["value"] is None or overkill["value"] is None:
+        kind = "defective" if escape["value"] is None else "normal"
+        return Verdict("bad", f"Not known: no {kind} castings were tested.", second, more)
+    rates = (
+        f"at {at} {_of_hundred(escape)} of 100 defective castings would pass and "
+        f"{_of_hundred(overkill)} of 100 good ones be rejected"
+    )
+    if min(normals, defectives) < FEW:
+        first = f"Not shown: {rates}, but {min(normals, defectives)} castings of a class decide."
+        return Verdict("bad", first, second, more)
+    if not limits:
+        first = f"Whether this is enough the line has to say: {rates}."
+        more.append("No limit was asked for: decide=escape decide.max_escape=0.05 asks for one.")
+        return Verdict("warn", first, second, more)
+    failed = [
+        words
+        for key, words in (("max_escape", "escapes"), ("max_overkill", "good parts rejected"))
+        if key in limits
+        and {"max_escape": escape, "max_overkill": overkill}[key]["high"] > limits[key]
+    ]
+    wished = " and ".join(
+        f"at most {percent(limits[key], 1)} {words}"
+        for key, words in (("max_escape", "escapes"), ("max_overkill", "good parts rejected"))
+        if key in limits
+    )
+    if failed:
+        first = f"Not yet: {wished} were asked for and are not shown on the test; {rates}."
+        return Verdict("warn", first, second, more)
+    return Verdict("good", f"Yes, for parts like these: {rates}; {wished} hold.", second, more)
+
+
+def asked(source: Source) -> dict[str, float]:
+    """Return the limits that the run's rule was asked to keep: max_escape, max_overkill."""
+    options = source.config.get("decide") or {}
+    return {
+        key: float(options[key])
+        for key in ("max_escape", "max_overkill")
+        if options.get(key) is not None
+    }
+
+
+def decisions(source: Source) -> list[Mapping[str, Any]]:
+    """Return what was decided: once, or by each fold of a cross-validation."""
+    protocol = source.metrics.get("protocol") or {}
+    if isinstance(own := protocol.get("decision"), Mapping):
+        return [own]
+    found = []
+    for path in sorted(source.beside.glob("fold_*/run.json")):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(one := record.get("decision"), Mapping):
+            found.append(one)
+    return found
+
+
+def threshold_words(source: Source) -> str:
+    """Return the threshold in use, or the range of those of the folds."""
+    values = source.rows["threshold"]
+    low, high = float(values.min()), float(values.max())
+    if low == high:
+        return f"threshold {low:.4g}"
+    return f"the folds' thresholds ({low:.4g} to {high:.4g})"
+
+
+def _of_hundred(figure: Mapping[str, Any]) -> str:
+    value, low, high = (100 * figure[key] for key in ("value", "low", "high"))
+    return f"about {value:.1f} ({low:.1f} to {high:.1f})"
+
+
+def _reason(source: Source) -> str:
+    found = decisions(source)
+    if len(found) == 1:
+        reason = str(found[0].get("reason") or "")
+        return f"How the threshold came about: {reason}." if reason else ""
+    supported = [(one.get("facts") or {}).get("supported") for one in found]
+    if not supported or None in supported:
+        return ""
+    rule = found[0].get("rule")
+    return (
+        f"Each fold has its own threshold by decide={rule}; {sum(map(bool, supported))} of "
+        f"{len(found)} have enough castings to support what was asked for."
+    )
+
+
+def _unsupported(source: Source, normals: int, defectives: int) -> str:
+    """Return the sentence on what these figures cannot show."""
+    found = []
+    if normals and defectives:
+        found.append(
+            f"with {defectives:,} defective and {normals:,} good castings, even without any error "
+            f"no escape rate below {percent(least_upper_limit(defectives), 1)} and no overkill "
+            f"rate below {percent(least_upper_limit(normals), 1)} could be shown"
+        )
+    split = str((source.config.get("data") or {}).get("split") or "")
+    found.append(
+        "nothing is said of another lot, day, camera or part"
+        if split != "lot"
+        else "nothing is said of lots, cameras or parts beyond those left out in turn"
+    )
+    if not split:
+        found.append("how the table was split, and so whether copies are in training, is not known")
+    sentence = "; ".join(found)
+    return f"Not supported: {sentence}."

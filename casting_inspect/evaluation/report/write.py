@@ -1,0 +1,34 @@
+"""Writes report.html and model_card.md of a run, or of another tool's predictions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from casting_inspect.evaluation.report.card import model_card
+from casting_inspect.evaluation.report.sections import page_values
+from casting_inspect.evaluation.report.sources import read_source
+from casting_inspect.files import replace_text
+from casting_inspect.page import render
+
+REPORT = "report.html"
+CARD = "model_card.md"
+
+
+def write_report(out: Path, predictions: Path | None = None) -> Path:
+    """Write the report on what lies in a folder, and return its path.
+
+    Everything on the page is read from files: ``metrics.json`` in ``out``, the predictions table,
+    and, as far as they are there, ``run.json``, ``config.yaml``, ``slices.csv``, ``stress.csv``,
+    ``heatmaps.csv``, ``neighbours.csv`` and ``history.csv`` in ``out`` or beside the table.
+
+    Args:
+        out: A run folder, or what ``evaluate_predictions`` wrote to.
+        predictions: The table; None for the run's own.
+
+    Raises:
+        UserError: If the table is wrong.
+    """
+    values = page_values(read_source(out, predictions or out / "predictions.csv"))
+    replace_text(out / REPORT, render("report.html", **values))
+    replace_text(out / CARD, model_card(values))
+    return out / REPORT
