@@ -19,6 +19,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from quiet_trainer import quiet_trainer
 
 from casting_inspect.data.intake import prepare
 from casting_inspect.data.manifest import write_manifest
@@ -348,16 +349,7 @@ def test_lightning_tells_the_epoch(
 ) -> None:
     data = module(root, workers=workers, val_fraction=val_fraction)
     recorder = Recorder()
-    trainer = L.Trainer(
-        max_epochs=3,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        default_root_dir=tmp_path,
-    )
+    trainer = quiet_trainer(tmp_path, 3, enable_checkpointing=False)
     trainer.fit(recorder, datamodule=data)
     assert sorted(recorder.seen) == [0, 1, 2]
     for epoch, seen in recorder.seen.items():

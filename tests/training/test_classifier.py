@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from quiet_trainer import quiet_trainer
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -48,18 +49,8 @@ def samples(count: int, seed: int = 0) -> list[dict[str, Any]]:
 
 def trainer(folder: Path, epochs: int = 2, **options: Any) -> L.Trainer:
     callbacks = [History(folder / "history.csv"), RunCheckpoints(folder, "val/loss")]
-    return L.Trainer(
-        accelerator="cpu",
-        max_epochs=epochs,
-        callbacks=options.pop("callbacks", callbacks),
-        plugins=[AtomicCheckpointIO()],
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        default_root_dir=folder,
-        **options,
-    )
+    options = {"callbacks": callbacks, "plugins": [AtomicCheckpointIO()], **options}
+    return quiet_trainer(folder, epochs, **options)
 
 
 def loader(rows: list[dict[str, Any]]) -> DataLoader[Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
+from quiet_trainer import quiet_trainer
 from torch.utils.data import DataLoader
 
 from casting_inspect.models.cnn import SmallCnn
@@ -31,16 +32,7 @@ def classifier() -> CastingClassifier:
 
 
 def fit(module: CastingClassifier, folder: Path, epochs: int) -> L.Trainer:
-    trainer = L.Trainer(
-        accelerator="cpu",
-        max_epochs=epochs,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        default_root_dir=folder,
-    )
+    trainer = quiet_trainer(folder, epochs, enable_checkpointing=False)
     trainer.fit(module, loader(15), [loader(8), loader(10)])
     return trainer
 

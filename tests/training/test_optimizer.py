@@ -10,6 +10,7 @@ import lightning as L
 import pytest
 import torch
 from omegaconf import OmegaConf
+from quiet_trainer import quiet_trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -92,16 +93,8 @@ class Module(L.LightningModule):
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_lightning_clips_gradients_all_the_same(tmp_path: Path, precision: Any) -> None:
     module = Module(node("adamw"))
-    trainer = L.Trainer(
-        accelerator="cpu",
-        precision=precision,
-        max_epochs=2,
-        gradient_clip_val=0.5,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=tmp_path,
+    trainer = quiet_trainer(
+        tmp_path, 2, precision=precision, gradient_clip_val=0.5, enable_checkpointing=False
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
