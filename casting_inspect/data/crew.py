@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -50,6 +50,19 @@ class Crew:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
         return results
+
+    def batches(
+        self, work: Callable[[_Item], _Result], items: Sequence[_Item], size: int, title: str
+    ) -> Generator[tuple[int, list[_Result]], None, None]:
+        """Yield the place of the first item and ``work(item)`` of each, ``size`` items at a time.
+
+        No item of the next batch is begun before the caller has taken this one.
+        """
+        with self.bar(title, len(items)) as advance, ThreadPoolExecutor(self.workers) as pool:
+            for start in range(0, len(items), size):
+                some = items[start : start + size]
+                yield start, list(pool.map(work, some))
+                advance(start + len(some))
 
     @contextlib.contextmanager
     def bar(self, title: str, total: int) -> Iterator[Callable[[int], None]]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -131,24 +131,19 @@ class PixelCache(RowStore):
         """Decode and write pictures; return how many, and why they could not be kept."""
         keys, written = list(missing), list[str]()
         step = min(SHARD_ROWS, max(1, SHARD_BYTES // (3 * self.image_size**2)))
-        with (
-            crew.bar("decoding", len(keys)) as advance,
-            ThreadPoolExecutor(crew.workers) as pool,
-        ):
-            for start in range(0, len(keys), step):
-                some = keys[start : start + step]
-                rows = list(pool.map(read, [missing[key] for key in some]))
+        decoded = crew.batches(read, list(missing.values()), step, "decoding")
+        with contextlib.closing(decoded):
+            for start, rows in decoded:
                 if start == 0:
                     needed = sum(row.nbytes for row in rows) * len(keys) // len(rows)
                     problem = self._too_little_room(needed, max_gb)
                     if problem:
                         return 0, problem
                 try:
-                    self._write(some, rows, written)
+                    self._write(keys[start : start + len(rows)], rows, written)
                 except OSError as error:
                     self.remove_shards(written)  # a full disk fails others too
                     return 0, _reason(error)
-                advance(start + len(some))
         return len(keys), ""
 
     def _too_little_room(self, needed: int, max_gb: float) -> str:

@@ -128,7 +128,7 @@ class RowStore:
             np.save(out, rows)
         about = {"keys": list(keys), "shape": list(rows.shape), "crc32": zlib.crc32(rows.data)}
         replace_json(self.folder / f"{name}.json", about)
-        self.load()
+        self._open(name, check=False)
         return name
 
     def remove_shards(self, names: Sequence[str]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -155,16 +154,11 @@ def _fill(store: FingerprintStore, files: dict[str, Path], crew: Crew) -> None:
     with store.locked():
         store.load()  # another audit may have made them while this one waited
         missing = sorted(store.missing(list(files)))
-        with (
-            crew.bar("fingerprints", len(missing)) as advance,
-            ThreadPoolExecutor(crew.workers) as pool,
-        ):
-            for start in range(0, len(missing), _SHARD):
-                keys = missing[start : start + _SHARD]
-                made = list(pool.map(fingerprint_of_file, [files[key] for key in keys]))
-                known = [(key, one) for key, one in zip(keys, made, strict=True) if one is not None]
-                store.add([key for key, _ in known], [one for _, one in known])
-                advance(start + len(keys))
+        paths = [files[key] for key in missing]
+        for start, made in crew.batches(fingerprint_of_file, paths, _SHARD, "fingerprints"):
+            keys = missing[start : start + len(made)]
+            known = [(key, one) for key, one in zip(keys, made, strict=True) if one is not None]
+            store.add([key for key, _ in known], [one for _, one in known])
 
 
 def _descriptors(store: FingerprintStore, key: str) -> NDArray[np.uint8]:
