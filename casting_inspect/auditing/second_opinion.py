@@ -14,11 +14,10 @@ from casting_inspect.auditing.findings import NOTE, WARNING, Finding, share_word
 from casting_inspect.data.audit import second_look
 from casting_inspect.data.audit.polar_signature import VERSION
 from casting_inspect.data.folds import classes_of, deal, units_of
+from casting_inspect.evaluation.claims import TOLERATED
 from casting_inspect.labels import CLASS_NAMES
 
 FOLDS: Final = 5
-TOLERATED: Final = 0.02
-"""Share of suspected copies after a split by group from which it is worth a warning."""
 _PAIRS_KEPT: Final = 12
 
 

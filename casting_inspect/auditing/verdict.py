@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from casting_inspect.auditing.findings import Finding, counted, share_words
-from casting_inspect.auditing.second_opinion import TOLERATED
-from casting_inspect.evaluation.claims import least_upper_limit, most_balanced_accuracy
+from casting_inspect.evaluation.claims import (
+    TOLERATED,
+    least_upper_limit,
+    most_balanced_accuracy,
+)
 
 FEW_GROUPS: Final = 10
 """Groups of a class below which no figure is worth much."""

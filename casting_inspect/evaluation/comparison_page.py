@@ -11,14 +11,10 @@ from casting_inspect.evaluation.comparison import Comparison
 from casting_inspect.evaluation.comparison_figure import escape_overkill_figure
 from casting_inspect.evaluation.comparison_verdict import verdict
 from casting_inspect.evaluation.contenders import BY_FILE, Contender, Spread
-from casting_inspect.evaluation.disagreements import (
-    SHOWN,
-    Disagreement,
-    disagreements,
-    thumbnail,
-)
+from casting_inspect.evaluation.disagreements import SHOWN, Disagreement, disagreements
 from casting_inspect.evaluation.figure_style import style
-from casting_inspect.evaluation.gathering import Gathered, Run
+from casting_inspect.evaluation.gathering import Gathered
+from casting_inspect.evaluation.line import MILLION, share_of_sum, weighted_sum
 from casting_inspect.evaluation.metrics import Figure
 from casting_inspect.evaluation.percent import percent
 from casting_inspect.evaluation.provenance import (
@@ -27,10 +23,12 @@ from casting_inspect.evaluation.provenance import (
     facts,
     floors_beside,
 )
+from casting_inspect.evaluation.run_pictures import RunPictures
 from casting_inspect.evaluation.significance import Outcome
+from casting_inspect.evaluation.terms import Terms
 from casting_inspect.page import data_uri
 
-PREVALENCE: Final = 1 / 1000
+PREVALENCE: Final = Terms().prevalence
 """Defective parts on the line, the paper's own remark."""
 _DOTS_PER_INCH: Final = 140
 
@@ -39,7 +37,8 @@ def page_values(comparison: Comparison, gathered: Gathered, notes: Sequence[str]
     """Return what the template is filled with, everything but layout decided."""
     first, others = comparison.contenders[0], comparison.contenders
     apart = disagreements(others) if len(others) > 1 else []
-    shown = [_shown(one, gathered.runs) for one in apart[:SHOWN]]
+    pictures = RunPictures(gathered.runs)
+    shown = [_shown(one, pictures) for one in apart[:SHOWN]]
     return {
         "title": "Comparison" if len(others) > 1 else f"Figures of {first.name}",
         "lead": _lead(first, len(others)),
@@ -158,12 +157,15 @@ def _on_the_line(one: Contender) -> list[str] | None:
     escape, overkill = (one.figures[f"{key}_rate_by_group"] for key in ("escape", "overkill"))
     if escape["value"] is None or overkill["value"] is None:
         return None
-    bad, good = 1e6 * PREVALENCE, 1e6 * (1.0 - PREVALENCE)
-    caught, rejected = bad * (1.0 - escape["value"]), good * overkill["value"]
-    share = caught / (caught + rejected) if caught + rejected else None
+    bad, good = MILLION * PREVALENCE, MILLION * (1.0 - PREVALENCE)
+    caught = {"value": 1.0 - escape["value"], "low": 1.0 - escape["high"]}
+    caught["high"] = 1.0 - escape["low"]
+    share = share_of_sum((bad, caught), (good, overkill))["value"]
     return [
-        f"{bad * escape['value']:,.0f} (up to {bad * escape['high']:,.0f})",
-        f"{rejected:,.0f} (up to {good * overkill['high']:,.0f})",
+        *(
+            f"{sum_['value']:,.0f} (up to {sum_['high']:,.0f})"
+            for sum_ in (weighted_sum([(bad, escape)]), weighted_sum([(good, overkill)]))
+        ),
         percent(share, 1),
     ]
 
@@ -217,8 +219,8 @@ def _published() -> list[dict[str, Any]]:
     ]
 
 
-def _shown(one: Disagreement, runs: Sequence[Run]) -> dict[str, Any]:
-    picture = thumbnail(one.path, runs)
+def _shown(one: Disagreement, pictures: RunPictures) -> dict[str, Any]:
+    picture = pictures.thumbnail(one.path)
     wrong = [name for name, share in one.wrong.items() if share >= 0.5]
     right = [name for name, share in one.wrong.items() if share < 0.5]
     more = one.alike - 1

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from casting_inspect.evaluation import comparison_tables
-from casting_inspect.evaluation.claims import leaky_splits
+from casting_inspect.evaluation.claims import TOLERATED, leaky_splits
 from casting_inspect.evaluation.comparison import Comparison
 from casting_inspect.evaluation.contenders import ENOUGH_SEEDS
 from casting_inspect.evaluation.gathering import Run
 from casting_inspect.evaluation.percent import percent
 from casting_inspect.evaluation.provenance import Leak, carried_leak, splits_of
 from casting_inspect.evaluation.significance import NO_CLAIM, SIGNIFICANT, Outcome
-
-TOLERATED: Final = 0.02
-"""So many test files with a copy in training are what a good grouping leaves."""
 
 
 def verdict(comparison: Comparison, runs: Sequence[Run]) -> dict[str, Any]:

@@ -1,27 +1,20 @@
-"""Where models disagree: the files on which one is wrong and another right, and their pictures."""
+"""Where models disagree: the files on which one is wrong and another right."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from casting_inspect.data.synthetic import SyntheticConfig, cached_folder
 from casting_inspect.evaluation.contenders import Contender
-from casting_inspect.evaluation.gathering import Run
 from casting_inspect.evaluation.metrics import truths, verdicts
-from casting_inspect.files import sha256_of_file
 
 SHOWN: Final = 24
 _APART: Final = 0.5
 """Shares of partitions in which two models are wrong that differ so much are a disagreement."""
-_SIDE: Final = 224
-_QUALITY: Final = 88
 
 
 @dataclass(frozen=True)
@@ -88,65 +81,3 @@ def disagreements(contenders: Sequence[Contender]) -> list[Disagreement]:
 def _wrong(table: pd.DataFrame) -> pd.Series:
     wrong = pd.Series((verdicts(table) != truths(table)).astype(np.float64), index=table["path"])
     return wrong.groupby(level=0).mean()
-
-
-def thumbnail(path: str, runs: Sequence[Run]) -> bytes | None:
-    """Return a picture as a small JPEG, None where no run's data can be reached any more.
-
-    A file that is no longer the one that was scored, by its digest, is not shown.
-    """
-    from casting_inspect.data.decode import DecodeError, read_rgb, resize_square
-    from casting_inspect.errors import UserError
-
-    for run in runs:
-        for root in _roots(run):
-            file = root / path
-            if not file.is_file() or not _same_file(file, path, run):
-                continue
-            window = run.record.get("window")
-            try:
-                image = read_rgb(file, tuple(window) if window else None)
-            except (DecodeError, UserError):
-                continue
-            return _jpeg(resize_square(image, _SIDE))
-    return None
-
-
-def _jpeg(image: Any) -> bytes | None:
-    import cv2
-
-    good, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-    return data.tobytes() if good else None
-
-
-def _roots(run: Run) -> list[Path]:
-    """Return where the run's data may lie: as configured, from here and from above the run."""
-    data = run.config.get("data", {})
-    root = data.get("root")
-    if run.folder is None:
-        return []
-    if not root:  # the synthetic castings, if they are still in the cache
-        made = data.get("synthetic")
-        given = {key: value for key, value in (made or {}).items() if value is not None}
-        return [] if made is None else [cached_folder(SyntheticConfig(**given))]
-    above = [] if Path(root).is_absolute() else run.folder.absolute().parents
-    return [Path(root), *(parent / root for parent in above)]
-
-
-def _same_file(file: Path, path: str, run: Run) -> bool:
-    assert run.folder is not None
-    manifest = run.folder / "manifest.csv"
-    if not manifest.is_file():
-        manifest = run.folder / "fold_0" / "manifest.csv"
-    if not manifest.is_file():
-        return True
-    digest = _digests(manifest).get(path, "")
-    return not digest or digest == sha256_of_file(file)
-
-
-@functools.lru_cache(maxsize=8)
-def _digests(manifest: Path) -> dict[str, str]:
-    table = pd.read_csv(manifest, dtype=str, keep_default_na=False)
-    if "sha256" not in table:
-        return {}
-    return dict(zip(table["path"], table["sha256"], strict=True))

@@ -40,11 +40,10 @@ def build_data(config: DictConfig) -> CastingDataModule:
     for the final fit it has the first one's parts (see `CastingDataModule.with_fold`).
     """
     data = config.data
-    root = Path(data.root) if data.root else ensure_castings(synthetic_config(data.synthetic))
     augment = plain(config.augment)
     options = {key: augment[key] for key in augment if key not in ("name", "device")}
     module = CastingDataModule(
-        root,
+        data_root(data),
         Path(data.manifest) if data.manifest else None,
         split=data.split,
         folds=data.folds,
@@ -76,11 +75,11 @@ def build_data(config: DictConfig) -> CastingDataModule:
     return module
 
 
-def synthetic_config(node: DictConfig) -> SyntheticConfig:
-    """Return the synthetic set's description; keys that are null take its defaults."""
-    return SyntheticConfig(
-        **{key: value for key, value in plain(node).items() if value is not None}
-    )
+def data_root(data: DictConfig) -> Path:
+    """Return the folder of the ``data`` node's pictures; synthetic ones are drawn if need be."""
+    if data.root:
+        return Path(data.root)
+    return ensure_castings(SyntheticConfig.of(plain(data.synthetic)))
 
 
 def plain(node: Any) -> Any:

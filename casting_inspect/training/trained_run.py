@@ -19,14 +19,13 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from casting_inspect.data.decode import Window, read_rgb, resize_square
 from casting_inspect.data.manifest import read_manifest
-from casting_inspect.data.synthetic import ensure_castings
 from casting_inspect.errors import UserError, first_line
 from casting_inspect.evaluation.predictions import read_predictions
 from casting_inspect.evaluation.tables import REPORTED
 from casting_inspect.labels import CLASS_NAMES, DEFECTIVE, NORMAL
 from casting_inspect.models import maps
 from casting_inspect.models.floors import is_floor, refuse_floor
-from casting_inspect.training.assembly import synthetic_config
+from casting_inspect.training.assembly import data_root
 from casting_inspect.training.checkpoints import load_network
 from casting_inspect.training.precision import (
     autocast,
@@ -168,10 +167,7 @@ class TrainedRun:
     @property
     def root(self) -> Path:
         """The folder of its pictures; synthetic castings are drawn again where they are gone."""
-        data = self.config.data
-        if self._root is not None:
-            return self._root
-        return Path(data.root) if data.root else ensure_castings(synthetic_config(data.synthetic))
+        return data_root(self.config.data) if self._root is None else self._root
 
     def scored(self) -> pd.DataFrame:
         """Return the predictions of networks that the run keeps: test rows, else validation ones.

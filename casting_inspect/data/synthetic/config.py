@@ -6,8 +6,9 @@ import dataclasses
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -65,6 +66,11 @@ class SyntheticConfig:
                 f"synthetic castings: defective_share={self.defective_share} is no share; "
                 "give a number from 0 to 1"
             )
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> SyntheticConfig:
+        """Return the set of a ``data.synthetic`` node; what is None takes its default."""
+        return cls(**{key: value for key, value in options.items() if value is not None})
 
 
 def config_digest(config: SyntheticConfig) -> str:

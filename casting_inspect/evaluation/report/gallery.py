@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from casting_inspect.evaluation.disagreements import thumbnail
 from casting_inspect.evaluation.metrics import truths, verdicts
 from casting_inspect.evaluation.predictions import log_odds
 from casting_inspect.evaluation.report.sources import Source
+from casting_inspect.evaluation.run_pictures import RunPictures
 from casting_inspect.page import data_uri
 
 SHOWN: Final = 12
@@ -38,7 +38,12 @@ def gallery(source: Source) -> list[dict[str, Any]]:
         ``heatmap`` ("" where there is none), ``path``, ``p_normal``, ``threshold``, ``more``
         (further files of that casting), ``nearest``: training pictures that look most like it.
     """
-    maps, nearest = _heatmaps(source), _neighbours(source)
+    maps, nearest, pictures = _heatmaps(source), _neighbours(source), RunPictures([source.run])
+
+    def picture(path: str) -> str:
+        small = pictures.thumbnail(path)
+        return data_uri(small, "image/jpeg") if small else ""
+
     found = []
     for kind, title, nothing in KINDS:
         rows = worst(source.rows, kind, source.grouping)
@@ -50,7 +55,9 @@ def gallery(source: Source) -> list[dict[str, Any]]:
                 "nothing": nothing,
                 "files": int(of_kind),
                 "castings": len(rows),
-                "shown": [_shown(row, source, maps, nearest) for _, row in rows[:SHOWN].iterrows()],
+                "shown": [
+                    _shown(row, picture, maps, nearest) for _, row in rows[:SHOWN].iterrows()
+                ],
             }
         )
     return found
@@ -82,13 +89,15 @@ def worst(rows: pd.DataFrame, kind: str, grouping: str) -> pd.DataFrame:
 
 
 def _shown(
-    row: pd.Series, source: Source, maps: Mapping[str, Path], nearest: Mapping[str, Any]
+    row: pd.Series,
+    picture: Callable[[str], str],
+    maps: Mapping[str, Path],
+    nearest: Mapping[str, Any],
 ) -> dict[str, Any]:
     path = str(row["path"])
-    picture = thumbnail(path, [source.run])
     more = int(row["files"]) - 1
     return {
-        "picture": data_uri(picture, "image/jpeg") if picture else "",
+        "picture": picture(path),
         "heatmap": _inline(maps[path]) if path in maps else "",
         "path": path,
         "label": str(row["label"]),
@@ -96,13 +105,7 @@ def _shown(
         "threshold": f"{row['threshold']:.3g}",
         "more": f"and {more} more file{'s' if more > 1 else ''} of this casting" if more else "",
         "nearest": [
-            {
-                "picture": data_uri(small, "image/jpeg")
-                if (small := thumbnail(other, [source.run]))
-                else "",
-                "path": other,
-                "label": label,
-            }
+            {"picture": picture(other), "path": other, "label": label}
             for other, label in nearest.get(path, [])[:NEIGHBOURS]
         ],
     }

@@ -81,12 +81,13 @@ class Source:
         return next((p for at in (self.out, self.beside) if (p := at / name).is_file()), None)
 
 
-def read_source(out: Path, predictions: Path) -> Source:
+def read_source(out: Path, predictions: Path, table: pd.DataFrame | None = None) -> Source:
     """Read what a report in ``out`` is made of.
 
     Args:
         out: Holds ``metrics.json``.
         predictions: The table; ``run.json`` and ``config.yaml`` of its run lie beside it.
+        table: The same, complete, where it has been read already.
 
     Raises:
         UserError: If the table is wrong.
@@ -96,7 +97,7 @@ def read_source(out: Path, predictions: Path) -> Source:
     config = yaml.safe_load(text.read_text(encoding="utf-8")) if text.is_file() else {}
     return Source(
         out.absolute(),
-        read_predictions(predictions),
+        read_predictions(predictions) if table is None else table,
         json.loads((out / "metrics.json").read_text(encoding="utf-8")),
         _json(beside / "run.json"),
         config if isinstance(config, dict) else {},

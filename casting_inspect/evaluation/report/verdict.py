@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from casting_inspect.evaluation.claims import least_upper_limit
+from casting_inspect.evaluation.claims import TOLERATED, least_upper_limit
 from casting_inspect.evaluation.percent import percent
 from casting_inspect.evaluation.report.sources import Source
 
-TOLERATED: Final = 0.02
-"""So many test files with a copy in training are what a good grouping leaves."""
 _ASKED: Final = {"max_escape": "escapes", "max_overkill": "good parts rejected"}
 FEW: Final = 10
 """Groups of a class below which no figure is worth much."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
+
 from casting_inspect.evaluation.report.card import model_card
 from casting_inspect.evaluation.report.sections import page_values
 from casting_inspect.evaluation.report.sources import read_source
@@ -14,7 +16,9 @@ REPORT = "report.html"
 CARD = "model_card.md"
 
 
-def write_report(out: Path, predictions: Path | None = None) -> Path:
+def write_report(
+    out: Path, predictions: Path | None = None, table: pd.DataFrame | None = None
+) -> Path:
     """Write the report on what lies in a folder, and return its path.
 
     Everything on the page is read from files: ``metrics.json`` in ``out``, the predictions table,
@@ -24,11 +28,12 @@ def write_report(out: Path, predictions: Path | None = None) -> Path:
     Args:
         out: A run folder, or what ``evaluate_predictions`` wrote to.
         predictions: The table; None for the run's own.
+        table: The same as ``read_predictions`` gave it, where it has been read already.
 
     Raises:
         UserError: If the table is wrong.
     """
-    values = page_values(read_source(out, predictions or out / "predictions.csv"))
+    values = page_values(read_source(out, predictions or out / "predictions.csv", table))
     replace_text(out / REPORT, render("report.html", **values))
     replace_text(out / CARD, model_card(values))
     return out / REPORT
