@@ -9,7 +9,10 @@ import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def sha256_of_file(path: Path) -> str:
@@ -52,6 +55,18 @@ def replace_json(path: Path, value: Any) -> None:
         ValueError: If a number is NaN or infinite, which JSON cannot hold.
     """
     replace_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def replace_csv(path: Path, table: pd.DataFrame, decimals: str | None = None) -> None:
+    """Write a table as CSV with LF line ends and without its index, in one step.
+
+    Args:
+        path: The file.
+        table: Its rows.
+        decimals: Format of numbers that are not whole, as in ``%.4f``; None: every digit.
+    """
+    text = table.to_csv(index=False, lineterminator="\n", float_format=decimals)
+    replace_text(path, text)
 
 
 def cache_root() -> Path:

@@ -11,7 +11,6 @@ each test part has rows of its own.
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 from collections.abc import Iterable
@@ -27,7 +26,7 @@ from casting_inspect.evaluation.metrics import split_metrics
 from casting_inspect.evaluation.objective import group_log_loss
 from casting_inspect.evaluation.predictions import read_predictions
 from casting_inspect.evaluation.thresholds import shares_by_group
-from casting_inspect.files import replace_text
+from casting_inspect.files import replace_csv, replace_text
 
 HERE = Path(__file__).parent
 AVERAGE = "average_of_probes"
@@ -142,9 +141,7 @@ def nested(tables: dict[str, pd.DataFrame], partition: int) -> tuple[pd.DataFram
 
 def write_csv(rows: Iterable[dict[str, Any]], path: Path) -> pd.DataFrame:
     table = pd.DataFrame(rows)
-    out = io.StringIO()
-    table.to_csv(out, index=False, float_format="%.5f", lineterminator="\n")
-    replace_text(path, out.getvalue())
+    replace_csv(path, table, "%.5f")
     return table
 
 

@@ -19,7 +19,7 @@ from casting_inspect.evaluation.reliability_figure import reliability_figure
 from casting_inspect.evaluation.slices import slices
 from casting_inspect.evaluation.tables import reported_split
 from casting_inspect.evaluation.terms import Terms
-from casting_inspect.files import replace_json, replacing
+from casting_inspect.files import replace_csv, replace_json
 
 BESIDE = ("leak", "floors", "second_look")
 """What a run measured of its split; figures of its table are not shown without it."""
@@ -109,8 +109,7 @@ def evaluate_predictions(
     figures.save_figure(figures.score_histogram_figure(rows), out / "scores.png")
     figures.save_figure(reliability_figure(kept), out / "reliability.png")
     if len(of_slices):
-        with replacing(out / "slices.csv") as temporary:
-            of_slices.to_csv(temporary, index=False, lineterminator="\n")
+        replace_csv(out / "slices.csv", of_slices)
     else:
         (out / "slices.csv").unlink(missing_ok=True)  # an earlier evaluation's
     replace_json(out / "metrics.json", metrics)

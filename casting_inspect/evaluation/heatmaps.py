@@ -29,7 +29,7 @@ from casting_inspect.evaluation.pointing import (
     points_at,
     share_inside,
 )
-from casting_inspect.files import replace_bytes, replace_json, replace_text
+from casting_inspect.files import replace_bytes, replace_csv, replace_json
 from casting_inspect.labels import CLASS_NAMES, DEFECTIVE, NORMAL
 
 MOST: Final = 60
@@ -278,8 +278,7 @@ def _write(
                 (folder / Path(str(name)).name).unlink(missing_ok=True)
         for name, data in overlays.items():
             replace_bytes(folder / name, data)
-        text = frame.to_csv(index=False, lineterminator="\n", float_format="%.9g")
-        replace_text(where, text)
+        replace_csv(where, frame, "%.9g")
         replace_json(out / "heatmaps.json", facts)
     except (OSError, ValueError) as error:
         raise UserError(f"out={out}: heatmaps cannot be written ({first_line(error)})") from error

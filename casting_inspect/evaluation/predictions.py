@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from casting_inspect.errors import UserError, suggestion
-from casting_inspect.files import replace_text
+from casting_inspect.files import replace_csv
 from casting_inspect.labels import CLASS_NAMES
 
 REQUIRED: Final = ("path", "label", "p_normal")
@@ -124,7 +124,7 @@ def write_predictions(frame: pd.DataFrame, path: Path) -> None:
     for column in [name for name in ("p_normal", "threshold", BAND) if name in table]:
         table[column] = [_shortest(value) for value in table[column]]
     table["logit"] = [f"{value:.9g}" for value in table["logit"]]
-    replace_text(path, table.to_csv(index=False, lineterminator="\n"))
+    replace_csv(path, table)
 
 
 def _shortest(value: float) -> str:

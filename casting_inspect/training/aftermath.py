@@ -20,7 +20,7 @@ from casting_inspect.evaluation.predictions import SPLITS, read_predictions, wri
 from casting_inspect.evaluation.report.write import write_report
 from casting_inspect.evaluation.tables import print_metrics
 from casting_inspect.evaluation.terms import terms_of
-from casting_inspect.files import replacing
+from casting_inspect.files import replace_csv
 from casting_inspect.training import tensorboard
 from casting_inspect.training.leak_note import leak_notes, pooled_notes
 from casting_inspect.training.nested import inner_history
@@ -109,7 +109,7 @@ def write_evidence(
             cached = config.finetune.strategy in ON_FEATURES and config.finetune.cached
             write_tensorboard(writer, plain, table, metrics, protocol.best_epoch, cached)
     if show:
-        write_report(folder.root)
+        write_report(folder.root, folder.predictions, table)
         print_metrics(metrics, note="\n".join(remarks(metrics, data)))
     return metrics
 
@@ -202,8 +202,7 @@ def write_defect_recall(
     if not (data.root / "synthetic.json").exists():  # a user's file of that name is his own
         return None
     recall = recall_by_kind_and_size(table[table["split"] == "test"], pd.read_csv(known))
-    with replacing(folder.root / "recall_by_defect.csv") as temporary:
-        recall.to_csv(temporary, index=False, lineterminator="\n")
+    replace_csv(folder.root / "recall_by_defect.csv", recall)
     return recall
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from casting_inspect.data.module import CastingDataModule
 from casting_inspect.evaluation.predictions import complete_predictions
 from casting_inspect.evaluation.report.gallery import KINDS, NEIGHBOURS, SHOWN, worst
-from casting_inspect.files import replacing
+from casting_inspect.files import replace_csv
 from casting_inspect.training.fitting import Rows
 
 Embed = Callable[[Rows], NDArray[np.float32]]
@@ -47,18 +47,14 @@ def write_neighbours(
         for row, hits in zip(rows.tolist(), found, strict=True)
         for rank, (at, similarity) in enumerate(hits)
     ]
-    with replacing(folder / NAME) as temporary:
-        pd.DataFrame(table, columns=list(FIELDS)).to_csv(
-            temporary, index=False, lineterminator="\n"
-        )
+    replace_csv(folder / NAME, pd.DataFrame(table, columns=list(FIELDS)))
 
 
 def gather_neighbours(folds: Sequence[Path], folder: Path) -> None:
     """Write one ``neighbours.csv`` of those of several folds, as far as they are there."""
     found = [pd.read_csv(fold / NAME, dtype=str) for fold in folds if (fold / NAME).is_file()]
     if found:
-        with replacing(folder / NAME) as temporary:
-            pd.concat(found).to_csv(temporary, index=False, lineterminator="\n")
+        replace_csv(folder / NAME, pd.concat(found))
 
 
 def shown_rows(predictions: pd.DataFrame, data: CastingDataModule) -> Rows:

@@ -23,7 +23,7 @@ from casting_inspect.evaluation.stress import (
 )
 from casting_inspect.evaluation.stress_figure import stress_figure
 from casting_inspect.evaluation.terms import Terms
-from casting_inspect.files import replace_json, replacing
+from casting_inspect.files import replace_csv, replace_json
 from casting_inspect.training.trained_run import Inspector, TrainedRun
 
 Floats = NDArray[np.float64]
@@ -88,8 +88,7 @@ def stress_run(
         "breaks_at": points,
     }
     out.mkdir(parents=True, exist_ok=True)
-    with replacing(out / "stress.csv") as temporary:
-        found.to_csv(temporary, index=False, lineterminator="\n")
+    replace_csv(out / "stress.csv", found)
     save_figure(stress_figure(found, points), out / "stress.png")
     replace_json(out / "stress.json", facts)
     return facts

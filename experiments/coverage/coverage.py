@@ -13,7 +13,7 @@ import pandas as pd
 from designs import Floats, Integers
 
 from casting_inspect.evaluation import intervals
-from casting_inspect.files import replacing
+from casting_inspect.files import replace_csv
 
 PAIRS = ((15, 15), (28, 28), (28, 143), (60, 143), (143, 143))
 """Groups of normal and of defective castings for balanced accuracy."""
@@ -94,8 +94,7 @@ def balanced_rows(runs: int, seed: int) -> Iterator[dict[str, object]]:
 
 def write(rows: Iterator[dict[str, object]], path: Path) -> pd.DataFrame:
     table = pd.DataFrame(rows).round(4)
-    with replacing(path) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
+    replace_csv(path, table)
     return table
 
 

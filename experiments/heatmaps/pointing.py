@@ -37,7 +37,7 @@ from casting_inspect.evaluation.pointing import (
     points_at,
     share_inside,
 )
-from casting_inspect.files import replacing
+from casting_inspect.files import replace_csv
 from casting_inspect.models.vgg19 import Vgg19
 from casting_inspect.training.run_folder import commit_of_package, read_record
 from casting_inspect.training.trained_run import Inspector, MapChoice, TrainedRun
@@ -213,8 +213,7 @@ def drawn_anew(inspector: Inspector, layers: Any) -> Inspector:
 def write(name: str, rows: list[dict[str, Any]], facts: dict[str, Any]) -> None:
     """Write one table with what it came from in every row."""
     table = pd.DataFrame(rows).assign(**facts)
-    with replacing(RESULTS / name) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.4f")
+    replace_csv(RESULTS / name, table, "%.4f")
 
 
 def main() -> int:

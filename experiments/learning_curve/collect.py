@@ -8,7 +8,6 @@ copies, partition and outer fold), curve.csv (means over orders), non_inferiorit
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 from pathlib import Path
@@ -23,7 +22,7 @@ from casting_inspect.evaluation.differences import corrected_t
 from casting_inspect.evaluation.figure_style import blank, save_figure, style
 from casting_inspect.evaluation.metrics import split_metrics
 from casting_inspect.evaluation.predictions import read_predictions
-from casting_inspect.files import replace_text
+from casting_inspect.files import replace_csv
 
 RESULTS = Path(__file__).parent / "results"
 MARGIN = 0.02
@@ -93,9 +92,7 @@ def non_inferiority(orders: pd.DataFrame) -> list[dict[str, Any]]:
 
 def write_csv(rows: Any, name: str) -> pd.DataFrame:
     table = pd.DataFrame(rows)
-    out = io.StringIO()
-    table.to_csv(out, index=False, float_format="%.5f", lineterminator="\n")
-    replace_text(RESULTS / name, out.getvalue())
+    replace_csv(RESULTS / name, table, "%.5f")
     return table
 
 

@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from casting_inspect.data.synthetic import SyntheticConfig, write_castings
-from casting_inspect.files import replacing
+from casting_inspect.files import replace_csv
 
 CORNER = 0.12
 """Side of a corner patch as a share of the picture's: no part, flash or shift reaches it."""
@@ -113,8 +113,7 @@ def main() -> None:
     print(table.to_string(index=False, float_format="%.3f"))
     known = {"seed": asked.seed, "partition": asked.partition, "commit": commit}
     table = table.assign(parts=asked.parts, photographs=asked.photographs, **known)
-    with replacing(asked.out) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.4f", lineterminator="\n")
+    replace_csv(asked.out, table, "%.4f")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from casting_inspect.data.manifest import COLUMNS, make_frame, write_manifest
 from casting_inspect.data.synthetic.config import SyntheticConfig, config_digest
 from casting_inspect.data.synthetic.render import Picture, png_bytes, render_part
 from casting_inspect.errors import UserError
-from casting_inspect.files import cache_root, replace_json, replacing
+from casting_inspect.files import cache_root, replace_csv, replace_json
 
 SEAL: Final = "synthetic.json"
 """Written last: its presence, and that of all files it counts, means that the set is complete."""
@@ -141,8 +141,7 @@ def _fill(config: SyntheticConfig, folder: Path, workers: int, progress: Progres
     manifest = [{name: row[name] for name in _MANIFEST} for row in rows]
     write_manifest(make_frame(manifest), folder / "manifest.csv")
     defects = pd.DataFrame([row for row in rows if row["kind"]], columns=list(_DEFECTS))
-    with replacing(folder / "defects.csv") as temporary:
-        defects.to_csv(temporary, index=False, lineterminator="\n")
+    replace_csv(folder / "defects.csv", defects)
     sizes = {
         path.relative_to(folder).as_posix(): path.stat().st_size
         for path in sorted(folder.rglob("*"))
