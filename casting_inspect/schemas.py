@@ -235,6 +235,7 @@ class CallbacksSchema:
     checkpoint: CheckpointSchema = field(default_factory=CheckpointSchema)
     progress_bar: bool = MISSING
     watch_test: bool = MISSING
+    panel: int = field(default=8, metadata=at_least(0))
 
 
 @dataclass
@@ -266,6 +267,14 @@ class DecideSchema:
 
 
 @dataclass
+class ReportSchema:
+    """What a run's report shows beside figures."""
+
+    heatmaps: str = field(default="errors", metadata=one_of("none", "errors", "sample"))
+    most: int = field(default=24, metadata=at_least(4))
+
+
+@dataclass
 class CacheSchema:
     """Where features and decoded pictures are kept, and how many."""
 
@@ -287,6 +296,7 @@ class TrainSchema:
     callbacks: CallbacksSchema = field(default_factory=CallbacksSchema)
     logger: LoggerSchema = field(default_factory=LoggerSchema)
     decide: DecideSchema = field(default_factory=DecideSchema)
+    report: ReportSchema = field(default_factory=ReportSchema)
     cache: CacheSchema = field(default_factory=CacheSchema)
     seed: int = field(default=MISSING, metadata=between(0, 2**32 - 1))
     resume: str | None = field(default=MISSING, metadata=text())

@@ -21,7 +21,7 @@ _QUALITY: Final = 88
 Picture = NDArray[np.uint8]
 
 
-def overlay(picture: Picture, heat: Heat, x: float, y: float) -> Picture:
+def overlay(picture: Picture, heat: Heat, x: float, y: float, *, side: int = SIDE) -> Picture:
     """Return a picture beside itself with heat and peak on it, RGB uint8 (h, 2 w, 3).
 
     Colours go from the map's zero, where nothing is laid over, to its largest value, so they
@@ -33,8 +33,9 @@ def overlay(picture: Picture, heat: Heat, x: float, y: float) -> Picture:
         heat: (h, w), over the whole picture.
         x: The peak's fraction of the width.
         y: The peak's fraction of the height.
+        side: Pixels of the longer side of either half.
     """
-    scale = SIDE / max(picture.shape[:2])
+    scale = side / max(picture.shape[:2])
     height, width = (max(1, round(length * scale)) for length in picture.shape[:2])
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     plain = np.asarray(cv2.resize(picture, (width, height), interpolation=method))

@@ -12,20 +12,26 @@ from torch.utils.tensorboard import SummaryWriter
 
 from casting_inspect.data.module import CastingDataModule
 from casting_inspect.data.splits import BY_GROUP
+from casting_inspect.errors import UserError
 from casting_inspect.evaluation.decisions import Decision
 from casting_inspect.evaluation.defect_recall import recall_by_kind_and_size
 from casting_inspect.evaluation.evaluate import evaluate_predictions
 from casting_inspect.evaluation.figures import curves_figure, save_figure
 from casting_inspect.evaluation.predictions import SPLITS, read_predictions, write_predictions
+from casting_inspect.evaluation.report.page_figures import page_figures
+from casting_inspect.evaluation.report.sources import read_source
 from casting_inspect.evaluation.report.write import write_report
 from casting_inspect.evaluation.tables import print_metrics
 from casting_inspect.evaluation.terms import terms_of
 from casting_inspect.files import replace_csv
+from casting_inspect.models.floors import is_floor
 from casting_inspect.training import tensorboard
 from casting_inspect.training.leak_note import leak_notes, pooled_notes
 from casting_inspect.training.nested import inner_history
 from casting_inspect.training.run_folder import RunFolder
+from casting_inspect.training.run_heatmaps import heatmaps_of_run
 from casting_inspect.training.strategy import ON_FEATURES
+from casting_inspect.training.trained_run import MapChoice
 
 WATCHED = "test seen while training"
 MEAN_OF_INNER = "means over the inner folds, which choose the number of epochs"
@@ -78,7 +84,7 @@ def write_evidence(
     *,
     show: bool = True,
 ) -> dict[str, Any]:
-    """Write predictions, metrics, curves, report and TensorBoard panels, and print the table.
+    """Write predictions, metrics, curves, heatmaps, report and TensorBoard's, print the table.
 
     Every figure is computed from ``predictions.csv`` as written, not from memory.
 
@@ -89,7 +95,7 @@ def write_evidence(
         predictions: The predictions table.
         data: The run's pictures.
         protocol: How the run chose.
-        show: Write the report and print the tables; not of one fold of several.
+        show: Draw heatmaps, write the report and print the tables; not of one fold of several.
 
     Returns:
         What ``metrics.json`` holds: figures by split, ``protocol``, and ``left_out`` and
@@ -104,12 +110,17 @@ def write_evidence(
     metrics = evaluate_predictions(table, folder.root, notes, terms_of(plain["decide"]))
     write_defect_recall(table, data, folder)
     _write_curves(config, folder)
+    if show:
+        _draw_heatmaps(config, folder)
+        write_report(folder.root, folder.predictions, table)
     if config.logger.name == "tensorboard":
         with SummaryWriter(str(folder.root)) as writer:
             cached = config.finetune.strategy in ON_FEATURES and config.finetune.cached
             write_tensorboard(writer, plain, table, metrics, protocol.best_epoch, cached)
+            if show:
+                drawn = page_figures(read_source(folder.root, folder.predictions, table))
+                tensorboard.log_report(writer, drawn, folder.root, protocol.best_epoch)
     if show:
-        write_report(folder.root, folder.predictions, table)
         print_metrics(metrics, note="\n".join(remarks(metrics, data)))
     return metrics
 
@@ -182,6 +193,24 @@ def conflict_note(metrics: Mapping[str, Any]) -> str:
     done = "in no part" if found["on_conflict"] == "drop" else "kept"
     hold = "group holds" if len(groups) == 1 else "groups hold"
     return f"{len(groups)} {hold} both labels, {files} files, {done}: {named}{more}."
+
+
+def _draw_heatmaps(config: DictConfig, folder: RunFolder) -> None:
+    """Draw where the networks saw defects; where that cannot be, say why and go on."""
+    asked = config.report
+    if asked.heatmaps == "none" or is_floor(str(config.model._target_)):
+        return
+    try:
+        heatmaps_of_run(
+            folder.root,
+            folder.root,
+            which=asked.heatmaps,
+            most=asked.most,
+            choice=MapChoice(),
+            allow_targets=list(config.allow_targets),
+        )
+    except UserError as error:  # the run itself is whole
+        print(f"no heatmaps: {error}")
 
 
 def _write_curves(config: DictConfig, folder: RunFolder) -> None:

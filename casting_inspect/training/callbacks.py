@@ -19,6 +19,9 @@ from casting_inspect.training.classifier import CastingClassifier, not_finite
 
 FIELDS = ("epoch", "split", "loss", "accuracy", "escape_rate", "overkill_rate", "auroc", "lr")
 
+SPEED = "speed/training_images_per_second"
+EPOCH_SECONDS = "speed/seconds_of_training_an_epoch"
+
 
 class History(Callback):
     """Logs the training figures of an epoch and keeps ``history.csv``, a row an epoch and split.
@@ -30,6 +33,7 @@ class History(Callback):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: list[dict[str, Any]] = []
+        self.speed = ImagesPerSecond()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take up the rows of the epochs before this one."""
@@ -38,6 +42,18 @@ class History(Callback):
             with self.path.open(encoding="utf-8", newline="") as stream:
                 rows = list(csv.DictReader(stream))
             self.rows = [row for row in rows if int(row["epoch"]) <= trainer.current_epoch]
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin to count."""
+        del trainer, pl_module
+        self.speed.restart()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count one batch."""
+        del trainer, pl_module, outputs, batch_idx
+        self.speed.add(batch)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add this epoch's rows, epochs counted from 1."""
@@ -60,6 +76,7 @@ class History(Callback):
             if found:
                 self._add(trainer.current_epoch, split, found)
                 by_epoch |= {f"{split}/{key}": value for key, value in found.items()}
+        by_epoch |= {SPEED: self.speed.rate, EPOCH_SECONDS: self.speed.seconds}
         for logger in trainer.loggers:
             # by epoch, as the table and the figures, where Lightning would count steps
             logger.log_metrics(by_epoch, step=trainer.current_epoch + 1)
@@ -103,24 +120,29 @@ class ResumableEarlyStopping(EarlyStopping):
 
 
 class ImagesPerSecond:
-    """Counts pictures and seconds of the running epoch."""
+    """Counts pictures and seconds of the running epoch, up to its last batch.
+
+    Attributes:
+        pictures: That were learnt from.
+        seconds: From the epoch's begin to the end of the last batch; validation is not in it.
+    """
 
     def __init__(self) -> None:
-        self.pictures = 0
-        self.started = time.perf_counter()
+        self.restart()
 
     def restart(self) -> None:
         """Begin an epoch."""
-        self.pictures, self.started = 0, time.perf_counter()
+        self.pictures, self.seconds, self._started = 0, 0.0, time.perf_counter()
 
     def add(self, batch: Mapping[str, Any]) -> None:
         """Count one batch."""
         self.pictures += len(batch["label"])
+        self.seconds = time.perf_counter() - self._started
 
     @property
     def rate(self) -> float:
         """Images per second since the epoch began."""
-        return self.pictures / max(1e-9, time.perf_counter() - self.started)
+        return self.pictures / max(1e-9, self.seconds)
 
 
 class InspectionProgress(RichProgressBar):

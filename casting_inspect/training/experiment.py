@@ -32,6 +32,7 @@ from casting_inspect.training.nested import (
     refit,
 )
 from casting_inspect.training.network_fit import NetworkFitter, set_up
+from casting_inspect.training.projector import write_projector
 from casting_inspect.training.run_folder import (
     RunFolder,
     RunRecord,
@@ -166,6 +167,9 @@ def run_fold(run: Run, *, show: bool = True) -> dict[str, Any]:
     if embed is not None:
         with run.record.timed("neighbours"):
             write_neighbours(embed, run.data, plan.train, predictions, run.folder.root)
+        if run.config.logger.name == "tensorboard":
+            with run.record.timed("projector"):
+                write_projector(embed, run.data, predictions, run.folder.root)
     with run.record.timed("evaluate"):
         metrics = write_evidence(
             run.config, run.plain, run.folder, predictions, run.data, protocol, show=show

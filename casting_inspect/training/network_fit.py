@@ -25,6 +25,7 @@ from casting_inspect.training.features import CachedFeatures
 from casting_inspect.training.fitting import Fitted, Rows
 from casting_inspect.training.loaders import Bench, Choices, Loaders
 from casting_inspect.training.optimizer import updates_in_one_pass
+from casting_inspect.training.panel import Panel, panel_rows
 from casting_inspect.training.precision import (
     allow_tf32,
     autocast,
@@ -148,6 +149,8 @@ class NetworkFitter:
         classifier = self._classifier(train, evaluated)
         folder = RunFolder(where)
         callbacks = assembly.build_callbacks(self.config, folder, has_val="val" in evaluated)
+        if where == self.folder.root and self._panel_wanted():
+            callbacks.append(self._panel(train, watch))
         checkpoints = next(c for c in callbacks if isinstance(c, RunCheckpoints))
         choices = self.bench.choices
         trainer = assembly.build_trainer(
@@ -188,6 +191,24 @@ class NetworkFitter:
             return last_inputs_of(classifier, loaders.plain(rows), choices)
 
         return Fitted(checkpoints.best_epoch + 1, trainer.current_epoch, score, embed)
+
+    def _panel_wanted(self) -> bool:
+        """Say whether a panel is drawn; of a compiled network it would be compiled again."""
+        asked = self.config.callbacks.panel > 0 and self.config.logger.name == "tensorboard"
+        return asked and not (self.config.trainer.compile and not self.bench.choices.cached)
+
+    def _panel(self, train: Rows, watch: Rows | None) -> Panel:
+        """Return a panel of validation pictures, of training ones where there is no such part."""
+        part, rows = ("training", train) if watch is None else ("validation", watch)
+        chosen = panel_rows(self.data, rows, self.config.callbacks.panel)
+        return Panel(
+            self.bench.network,
+            torch.stack([self.data.picture(row) for row in chosen.tolist()]),
+            torch.from_numpy(self.data.labels[chosen]),
+            part,
+            self.bench.choices,
+            sparse=self.bench.choices.cached,
+        )
 
     def _get_loaders(self) -> Loaders:
         """Return the loaders, over features computed at the first fit."""

@@ -10,15 +10,18 @@ import numpy as np
 import pandas as pd
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
+from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams as hparams_summaries
 
+from casting_inspect.data.decode import read_rgb
 from casting_inspect.evaluation import figures
 from casting_inspect.evaluation.predictions import SPLITS
 from casting_inspect.evaluation.tables import floor_sentence, leak_sentences
 from casting_inspect.labels import CLASS_NAMES
+from casting_inspect.training.callbacks import EPOCH_SECONDS, SPEED
 
 # what the HPARAMS tab compares; the whole configuration stands under TEXT
 HYPERPARAMETERS = (
@@ -41,6 +44,31 @@ HYPERPARAMETERS = (
     "trainer.max_epochs",
     "seed",
 )
+PARTS = ("train", "val", "test")
+
+
+def _lines(*tags: str) -> list[Any]:
+    return ["Multiline", list(tags)]
+
+
+LAYOUT = {
+    "loss": {"loss": _lines(*(f"{part}/loss" for part in PARTS))},
+    "inspection rates (threshold 0.5 while training)": {
+        "escape rate": _lines(*(f"{part}/escape_rate" for part in PARTS)),
+        "overkill rate": _lines(*(f"{part}/overkill_rate" for part in PARTS)),
+        "accuracy": _lines(*(f"{part}/accuracy" for part in PARTS)),
+        "AUROC": _lines(*(f"{part}/auroc" for part in PARTS)),
+        "wrong on the panel": _lines("panel/wrong"),
+    },
+    "speed": {
+        "training images a second": _lines(SPEED),
+        "seconds of training an epoch": _lines(EPOCH_SECONDS),
+        "learning rate": _lines("learning_rate/.*"),
+    },
+}
+"""Charts of the CUSTOM SCALARS tab: by heading, the chart's name and its lines' tags."""
+ALSO_IN_THE_REPORT = ("rates", "risk", "reliability", "slices")
+HEATMAPS_SHOWN = 8
 VERDICT = "verdict"  # TensorBoard sorts by name: these single points come below the curves
 NOT_OF_CACHED = ("data.batch_size",)
 HPARAM_METRICS = (
@@ -68,13 +96,14 @@ class EventLogger(TensorBoardLogger):
 def log_start(
     writer: SummaryWriter, config: Mapping[str, Any], batch: Mapping[str, Tensor]
 ) -> None:
-    """Log the configuration as text and a batch as the network sees it.
+    """Log the charts' layout, the configuration as text, and a batch as the network sees it.
 
     Args:
         writer: Where to.
         config: The resolved configuration.
         batch: ``image`` uint8 (B, 3, S, S) and ``label`` (B,).
     """
+    writer.add_custom_scalars(LAYOUT)
     text = OmegaConf.to_yaml(OmegaConf.create(dict(config)))
     indented = "\n".join(f"    {line}" for line in text.splitlines())
     writer.add_text("configuration", indented)
@@ -140,6 +169,30 @@ def log_split(
     for name, chosen in (("defective", ~is_normal), ("normal", is_normal)):
         if chosen.any():
             writer.add_histogram(f"{split}/p_normal_of_{name}", scores[chosen], step, bins=50)
+
+
+def log_report(writer: SummaryWriter, drawn: Mapping[str, Figure], folder: Path, step: int) -> None:
+    """Log the report's further figures, and the heatmaps of what was judged wrongly.
+
+    Args:
+        writer: Where to.
+        drawn: The report's figures by name.
+        folder: The run's, with ``heatmaps/`` where maps were drawn.
+        step: The epoch that the scores come from.
+    """
+    for name in ALSO_IN_THE_REPORT:
+        if name in drawn:
+            writer.add_figure(f"report/{name}", drawn[name], step, close=False)
+    for kind in ("escape", "overkill", "doubtful"):
+        paths = sorted((folder / "heatmaps").glob(f"{kind}_*.jpg"))[:HEATMAPS_SHOWN]
+        if paths:
+            pictures = [read_rgb(path) for path in paths]
+            height, width = np.max([picture.shape[:2] for picture in pictures], axis=0)
+            padded = [
+                np.pad(p, ((0, height - p.shape[0]), (0, width - p.shape[1]), (0, 0)))
+                for p in pictures
+            ]
+            writer.add_image(f"heatmaps/{kind}", np.concatenate(padded), step, dataformats="HWC")
 
 
 def log_hparams(

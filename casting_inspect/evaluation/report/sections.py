@@ -11,27 +11,19 @@ from markupsafe import Markup
 
 from casting_inspect.evaluation import comparison_tables
 from casting_inspect.evaluation.claims import claims
-from casting_inspect.evaluation.figures import curves_figure
 from casting_inspect.evaluation.percent import percent
 from casting_inspect.evaluation.provenance import facts
-from casting_inspect.evaluation.reliability_figure import reliability_figure
 from casting_inspect.evaluation.report.explorer import explorer_values
 from casting_inspect.evaluation.report.gallery import gallery
 from casting_inspect.evaluation.report.inline_figure import inline_svg
-from casting_inspect.evaluation.report.rate_figures import (
-    rates_figure,
-    risk_coverage_figure,
-    slices_figure,
+from casting_inspect.evaluation.report.page_figures import (
+    page_figures,
+    slices_table,
+    stress_table,
 )
 from casting_inspect.evaluation.report.sources import Source
-from casting_inspect.evaluation.report.verdict import asked, threshold_words, verdict
-from casting_inspect.evaluation.score_figures import (
-    precision_recall_figure,
-    roc_figure,
-    score_histogram_figure,
-)
+from casting_inspect.evaluation.report.verdict import threshold_words, verdict
 from casting_inspect.evaluation.stress import breaking_points, breaking_sentences
-from casting_inspect.evaluation.stress_figure import stress_figure
 from casting_inspect.evaluation.tables import floor_sentence, leak_sentences
 
 _PARTS: Final = {"train": "training", "val": "validation", "test": "test"}
@@ -43,7 +35,19 @@ _SPLITS: Final = {
     "time": "by time: trained before a date, tested after it",
     "manifest": "as the manifest says",
 }
-_SLICE_NUMBERS: Final = ("groups", "rate", "low", "high", "rest_rate", "p_holm")
+_OF_SCORES: Final = ("scores", "risk", "roc", "precision_recall")
+_WORDS: Final = {
+    "rates": "Escape and overkill rates with intervals",
+    "scores": "Scores by class",
+    "risk": "Errors against share judged",
+    "roc": "ROC curve",
+    "precision_recall": "Precision against recall",
+    "reliability": "Reliability diagram",
+    "slices": "Rates of slices with intervals",
+    "stress": "Escape and overkill against strength",
+    "curves": "Accuracy and loss by epoch",
+}
+"""What a figure shows, for those who cannot see it."""
 _BY_FILE: Final = (
     *("accuracy", "precision", "recall", "f1", "specificity"),
     *("escape_rate", "overkill_rate", "balanced_accuracy"),
@@ -53,6 +57,10 @@ _BY_FILE: Final = (
 def page_values(source: Source) -> dict[str, Any]:
     """Return what the template is filled with, everything but layout decided."""
     model = str(source.rows["model"].iloc[0])
+    drawn = {
+        name: inline_svg(figure, name, _WORDS[name])
+        for name, figure in page_figures(source).items()
+    }
     return {
         "title": f"Inspection report: {model}",
         "lead": _lead(source),
@@ -60,20 +68,18 @@ def page_values(source: Source) -> dict[str, Any]:
         "evidence": evidence(source),
         "notes": notes(source),
         "rates": rates(source),
-        "rates_figure": inline_svg(
-            rates_figure(_rate_rows(source)), "rates", "Escape and overkill rates with intervals"
-        ),
+        "rates_figure": drawn["rates"],
         "confusion": confusion(source),
         "by_file": by_file(source),
         "line": line(source),
         "review": review(source),
         "explorer": explorer(source),
-        "score_figures": score_figures(source),
-        "calibration": calibration(source),
-        "slices": slices(source),
-        "stress": stress(source),
+        "score_figures": [drawn[name] for name in _OF_SCORES if name in drawn],
+        "calibration": calibration(source, drawn.get("reliability")),
+        "slices": slices(source, drawn.get("slices")),
+        "stress": stress(source, drawn.get("stress")),
         "gallery": gallery(source),
-        "curves": _curves(source),
+        "curves": drawn.get("curves"),
         "facts": provenance(source),
     }
 
@@ -147,13 +153,6 @@ def notes(source: Source) -> list[str]:
             [split] if split else [],
         ),
     ]
-
-
-def _rate_rows(source: Source) -> list[tuple[str, str, Mapping[str, Any], float | None]]:
-    limits, figures = asked(source), source.by_group
-    escape = figures["escape_rate_by_group"], limits.get("max_escape")
-    overkill = figures["overkill_rate_by_group"], limits.get("max_overkill")
-    return [("Escape rate", "escape", *escape), ("Overkill rate", "overkill", *overkill)]
 
 
 def rates(source: Source) -> list[dict[str, str]]:
@@ -283,38 +282,25 @@ def _polyline(rates: list[float]) -> str:
     return " ".join(f"{at * step:.1f},{300 * (1 - rate):.1f}" for at, rate in enumerate(rates))
 
 
-def score_figures(source: Source) -> list[Markup]:
-    """Return histogram, ROC, precision against recall, and risk against coverage."""
-    rows = source.rows
-    found = [inline_svg(score_histogram_figure(rows), "scores", "Scores by class")]
-    if rows["label"].nunique() == 2:
-        found += [
-            inline_svg(risk_coverage_figure(rows), "risk", "Errors against share judged"),
-            inline_svg(roc_figure(rows), "roc", "ROC curve"),
-            inline_svg(precision_recall_figure(rows), "pr", "Precision against recall"),
-        ]
-    return found
-
-
-def calibration(source: Source) -> dict[str, Any] | None:
+def calibration(source: Source, figure: Markup | None) -> dict[str, Any] | None:
     """Return the reliability diagram and its figures, None where nothing was measured."""
     found = source.metrics.get("calibration")
     if not found or not found.get("raw"):
         return None
     rows = []
-    for key, name in (("raw", "as scored"), ("calibrated", f"calibrated ({found['method']})")):
+    for key, words in (("raw", "as scored"), ("calibrated", f"calibrated ({found['method']})")):
         if not found.get(key):
             continue
         cells = [
-            " ".join(_with_limits(found[key][figure])) for figure in ("brier", "slope", "intercept")
+            " ".join(_with_limits(found[key][name])) for name in ("brier", "slope", "intercept")
         ]
         ece = found[key].get("ece")
-        rows.append((name, [*cells, "-" if ece is None else f"{ece:.3f}"]))
+        rows.append((words, [*cells, "-" if ece is None else f"{ece:.3f}"]))
     reason = next(
         (found[key].get("ece_reason") for key in ("raw", "calibrated") if found.get(key)), ""
     )
     return {
-        "figure": inline_svg(reliability_figure(found), "reliability", "Reliability diagram"),
+        "figure": figure,
         "rows": rows,
         "ece_reason": reason,
         "reason": found.get("reason", ""),
@@ -326,14 +312,11 @@ def _with_limits(figure: Mapping[str, Any]) -> tuple[str, str]:
     return value, "" if limits == "-" else f"({limits})"
 
 
-def slices(source: Source) -> dict[str, Any] | None:
+def slices(source: Source, figure: Markup | None) -> dict[str, Any] | None:
     """Return the rates of slices, None where no column tells any apart."""
-    path = source.file("slices.csv")
-    if path is None:
+    table = slices_table(source)
+    if table is None:
         return None
-    table = pd.read_csv(path, dtype={"column": str, "value": str}, keep_default_na=False)
-    table = table.assign(**{name: pd.to_numeric(table[name]) for name in _SLICE_NUMBERS})
-    table["worse"] = table["worse"].astype(str) == "True"
     rows = [
         {
             "name": f"{row['column']} {row['value']}",
@@ -348,34 +331,19 @@ def slices(source: Source) -> dict[str, Any] | None:
         for row in table.to_dict("records")
         if pd.notna(row["rate"])
     ]
-    figure = inline_svg(slices_figure(table), "slices", "Rates of slices with intervals")
     return {"figure": figure, "rows": rows}
 
 
-def stress(source: Source) -> dict[str, Any] | None:
+def stress(source: Source, figure: Markup | None) -> dict[str, Any] | None:
     """Return what stress the inspector bears, None where it was not put under any."""
-    path = source.file("stress.csv")
-    if path is None:
+    table = stress_table(source)
+    if table is None:
         return None
-    table = pd.read_csv(path, dtype={"kind": str, "unit": str}, keep_default_na=False)
-    for name in table.columns.difference(["kind", "unit"]):
-        table[name] = pd.to_numeric(table[name])
-    points = breaking_points(table)
     return {
-        "figure": inline_svg(
-            stress_figure(table, points), "stress", "Escape and overkill against strength"
-        ),
-        "sentences": breaking_sentences(points),
+        "figure": figure,
+        "sentences": breaking_sentences(breaking_points(table)),
         "files": f"{int(table['files'].iloc[0]):,}",
     }
-
-
-def _curves(source: Source) -> Markup | None:
-    """Return loss and accuracy by epoch of the fit, where it was watched."""
-    path = source.file("history.csv")
-    if path is None:
-        return None
-    return inline_svg(curves_figure(pd.read_csv(path)), "curves", "Accuracy and loss by epoch")
 
 
 def provenance(source: Source) -> list[tuple[str, str]]:
