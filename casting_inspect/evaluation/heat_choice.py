@@ -19,6 +19,9 @@ RIGHT: Final = 0.25
 DOUBTFUL: Final = 0.25
 """Share of the pictures of ``errors`` that are doubtful and right, as far as there are."""
 
+REVIEW: Final = "review"
+"""The verdict between two thresholds: a person looks."""
+
 
 def judged(table: pd.DataFrame) -> pd.DataFrame:
     """Return verdict, whether it is wrong, and whether it is doubtful, of each row.
@@ -41,8 +44,8 @@ def judged(table: pd.DataFrame) -> pd.DataFrame:
     doubtful = np.abs(distance) < DOUBT
     if "threshold_low" in table:
         doubtful = ~passes & (score > table["threshold_low"].to_numpy(np.float64))
-        verdict[doubtful] = "review"
-    wrong = (passes != truths(table)) & (verdict != "review")
+        verdict[doubtful] = REVIEW
+    wrong = (passes != truths(table)) & (verdict != REVIEW)
     return pd.DataFrame(
         {"verdict": verdict, "wrong": wrong, "doubtful": doubtful, "distance": distance},
         index=table.index,

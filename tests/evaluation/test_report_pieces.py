@@ -119,3 +119,14 @@ def test_doubtful_ones_are_right_and_the_closest_first() -> None:
     found = worst(rows, "doubtful", "group")
     assert ((found["p_normal"] > 0.5) == (found["label"] == "normal")).all()
     assert found["margin"].is_monotonic_increasing
+
+
+def test_what_a_person_looks_at_is_no_error_and_comes_first() -> None:
+    rows = table(skill=0.3).assign(threshold=0.7, threshold_low=0.3)
+    between = rows["p_normal"].between(0.3, 0.7, inclusive="right")
+    assert between.any()
+    assert not between[worst(rows, "overkill", "group").index].any()
+    found = worst(rows, "doubtful", "group")
+    asked = between[found.index].to_numpy()
+    assert asked.any()
+    assert (np.diff(asked.astype(int)) <= 0).all()

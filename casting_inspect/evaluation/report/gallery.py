@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from casting_inspect.evaluation.metrics import truths, verdicts
-from casting_inspect.evaluation.predictions import log_odds
+from casting_inspect.evaluation.heat_choice import REVIEW, judged
+from casting_inspect.evaluation.metrics import truths
 from casting_inspect.evaluation.report.sources import Source
 from casting_inspect.evaluation.run_pictures import RunPictures
 from casting_inspect.page import data_uri
@@ -25,7 +25,7 @@ KINDS: Final = (
         "None: every defective file was rejected.",
     ),
     ("overkill", "Overkills: good castings that were rejected", "None: every good file passed."),
-    ("doubtful", "Right, but close to the threshold", "None."),
+    ("doubtful", "Left to a person, or right but close to the threshold", "None."),
 )
 
 
@@ -69,17 +69,18 @@ def worst(rows: pd.DataFrame, kind: str, grouping: str) -> pd.DataFrame:
     Args:
         rows: A complete predictions table of one split.
         kind: ``escape`` (defective and passed), ``overkill`` (normal and rejected) or ``doubtful``
-            (right, nearest to the threshold first).
+            (left to a person, then right ones, nearest to the threshold first).
         grouping: The column that names castings.
 
     Returns:
         The rows with ``files``, the number of that casting's files of the kind.
     """
-    normal, passed = truths(rows), verdicts(rows)
-    wrong = {"escape": ~normal & passed, "overkill": normal & ~passed}
-    here = wrong.get(kind, normal == passed)
-    margin = rows["logit"].to_numpy(np.float64) - log_odds(rows["threshold"].to_numpy(np.float64))
-    found = rows.assign(margin=np.abs(margin))[here]
+    normal, seen = truths(rows), judged(rows)
+    wrong = seen["wrong"].to_numpy(np.bool_)
+    here = {"escape": ~normal & wrong, "overkill": normal & wrong, "doubtful": ~wrong}[kind]
+    for_a_person = (seen["verdict"] == REVIEW).to_numpy(np.bool_)
+    margin = np.where(for_a_person, 0.0, seen["distance"].abs())
+    found = rows.assign(margin=margin)[here]
     found = found.sort_values(
         ["margin", "path"], ascending=[kind == "doubtful", True], kind="stable"
     )
