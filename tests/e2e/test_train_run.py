@@ -66,7 +66,9 @@ def test_the_record_says_how_the_run_came_about(run: Path) -> None:
     assert record["status"] == "finished"
     assert record["command"][:2] == ["casting-inspect", "train"]
     assert record["versions"]["torch"] == torch.__version__
-    assert set(record["durations_s"]) == {"features", "fit", "predict", "neighbours", "evaluate"}
+    assert set(record["durations_s"]) == {
+        *("features", "fit", "predict", "neighbours", "projector", "evaluate")
+    }
     assert record["paths_taken"]["cached_features"] is True
     assert record["digests"]["weights"] == "none"
     assert len(record["digests"]["data"]) == 64
