@@ -31,7 +31,7 @@ class Fitted:
     best_epoch: int
     epochs: int
     score: Callable[[Rows], dict[int, float]]
-    embed: Callable[[Rows], NDArray[np.float32]] | None = None
+    embed: Callable[[Rows], NDArray[np.float32] | None] | None = None
 
 
 class Fitter(Protocol):

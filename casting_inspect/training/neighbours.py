@@ -16,7 +16,8 @@ from casting_inspect.evaluation.report.gallery import KINDS, NEIGHBOURS, SHOWN, 
 from casting_inspect.files import replace_csv
 from casting_inspect.training.fitting import Rows
 
-Embed = Callable[[Rows], NDArray[np.float32]]
+Embed = Callable[[Rows], NDArray[np.float32] | None]
+"""From rows to what the head sees of them, (n, d); None where that is not known."""
 
 NAME: Final = "neighbours.csv"
 FIELDS: Final = ("path", "rank", "neighbour", "label", "similarity")
@@ -30,7 +31,7 @@ def write_neighbours(
     """Write ``neighbours.csv``: for the pictures that a report shows, the nearest training ones.
 
     Args:
-        embed: From rows to what the head sees of them, (n, d).
+        embed: From rows to vectors; without them nothing is written.
         data: The pictures.
         train: Rows that were learnt.
         predictions: A predictions table with thresholds.
@@ -40,7 +41,10 @@ def write_neighbours(
     if not len(rows) or not len(train):
         return
     others = one_of_each(data, train)
-    found = nearest(embed(rows), embed(others))
+    seen, known = embed(rows), embed(others)
+    if seen is None or known is None:
+        return
+    found = nearest(seen, known)
     paths, labels = data.frame["path"].to_numpy(), data.frame["label"].to_numpy()
     table = [
         (paths[row], rank, paths[others[at]], labels[others[at]], round(similarity, 4))

@@ -185,7 +185,7 @@ class NetworkFitter:
             self.bench.network.load_state_dict(state, strict=not choices.cached)
             return scores_of(classifier, loaders.plain(rows), choices)
 
-        def embed(rows: Rows) -> NDArray[np.float32]:
+        def embed(rows: Rows) -> NDArray[np.float32] | None:
             if loaders.features is not None:
                 return stored_vectors(loaders.features, rows)
             return last_inputs_of(classifier, loaders.plain(rows), choices)
@@ -278,17 +278,31 @@ def stored_vectors(features: CachedFeatures, rows: Rows) -> NDArray[np.float32]:
 @torch.inference_mode()
 def last_inputs_of(
     classifier: CastingClassifier, batches: Iterable[Mapping[str, torch.Tensor]], choices: Choices
-) -> NDArray[np.float32]:
-    """Return what the last linear layer is given for each picture, in order, (n, d)."""
-    last = [module for module in classifier.modules() if isinstance(module, nn.Linear)][-1]
-    seen: list[torch.Tensor] = []
+) -> NDArray[np.float32] | None:
+    """Return what the last linear layer is given for each picture, in order, (n, d).
+
+    Of a network that judges several regions of a picture, one after the other, the mean over them.
+    None where there is no such layer or its rows are not of pictures.
+    """
+    linear = [module for module in classifier.modules() if isinstance(module, nn.Linear)]
+    if not linear:
+        return None
+    given: list[torch.Tensor] = []
+    found: list[torch.Tensor] = []
 
     def keep(_: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-        seen.append(inputs[0].float().flatten(1).cpu())
+        given.append(inputs[0].float().flatten(1).cpu())
 
-    hook = last.register_forward_pre_hook(keep)
+    hook = linear[-1].register_forward_pre_hook(keep)
     try:
-        scores_of(classifier, batches, choices)
+        for batch in batches:
+            given.clear()
+            scores_of(classifier, [batch], choices)
+            pictures = len(batch["label"])
+            if len(given) != 1 or len(given[0]) % pictures:
+                return None
+            rows = given[0].reshape(pictures, -1, given[0].shape[1])
+            found.append(rows.mean(dim=1))
     finally:
         hook.remove()
-    return torch.cat(seen).numpy()
+    return torch.cat(found).numpy()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 from casting_inspect.data.module import CastingDataModule
 from casting_inspect.evaluation.metrics import truths, verdicts
 from casting_inspect.evaluation.predictions import complete_predictions
-from casting_inspect.training.fitting import Rows
+from casting_inspect.training.neighbours import Embed
 
 MOST: Final = 500
 """Pictures that are shown; of more, evenly spread ones."""
@@ -30,7 +29,7 @@ FIELDS: Final = ("label", "error", "verdict", "p_normal", "group", "path")
 
 
 def write_projector(
-    embed: Callable[[Rows], NDArray[np.float32]],
+    embed: Embed,
     data: CastingDataModule,
     predictions: pd.DataFrame,
     folder: Path,
@@ -38,7 +37,7 @@ def write_projector(
     """Write vectors, thumbnails and what is known of each test picture for the projector.
 
     Args:
-        embed: From rows to what the head sees of them, (n, d).
+        embed: From rows to vectors; without them nothing is written.
         data: The pictures.
         predictions: A predictions table with thresholds.
         folder: The run's, which TensorBoard reads; an earlier call's files there are replaced.
@@ -49,12 +48,15 @@ def write_projector(
     if len(known) < 3:  # no plane goes through fewer
         return
     rows = known[np.unique(np.linspace(0, len(known) - 1, min(MOST, len(known))).astype(int))]
+    vectors = embed(rows.astype(np.int64))
+    if vectors is None:
+        return
     shown = tested.loc[data.frame["path"].iloc[rows]].reset_index()
     (folder / "projector_config.pbtxt").unlink(missing_ok=True)
     shutil.rmtree(folder / "00000" / TAG, ignore_errors=True)
     with SummaryWriter(str(folder)) as writer:
         writer.add_embedding(
-            torch.from_numpy(narrowed(embed(rows.astype(np.int64)))),
+            torch.from_numpy(narrowed(vectors)),
             metadata=about(shown)[list(FIELDS)].astype(str).to_numpy().tolist(),
             metadata_header=list(FIELDS),
             label_img=torch.stack([_thumbnail(data, row) for row in rows.tolist()]),

@@ -8,12 +8,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.preprocessing import StandardScaler
+from torch import Tensor, nn
 
 from casting_inspect import train
 from casting_inspect.evaluation.report.gallery import NEIGHBOURS
+from casting_inspect.training.classifier import CastingClassifier
+from casting_inspect.training.loaders import Choices
 from casting_inspect.training.neighbours import gather_neighbours, nearest
+from casting_inspect.training.network_fit import last_inputs_of
 
 
 def test_nearest_is_cosine_similarity_of_standardised_vectors() -> None:
@@ -48,6 +53,8 @@ def test_folds_without_any_are_left_out(tmp_path: Path) -> None:
 
 
 KINDS: dict[str, list[str]] = {
+    "regions": ["model=lin2018", "augment=none", "trainer.max_epochs=1"],
+    "parts": ["model=nguyen2021", "augment=none", "trainer.max_epochs=1"],
     "uncached": ["model=cnn", "augment=none", "trainer.max_epochs=1"],
     "vectors": ["model=vgg19", "model.weights=none", "finetune=frozen", "trainer.max_epochs=1"],
     "views": [
@@ -55,6 +62,52 @@ KINDS: dict[str, list[str]] = {
         *["augment=light", "data.views=2", "trainer.max_epochs=1"],
     ],
 }
+
+
+class Repeated(nn.Module):
+    """A network that asks its last layer several rows a picture, or one row for several."""
+
+    def __init__(self, rows: int, calls: int = 1) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 2)
+        self.rows, self.calls = rows, calls
+
+    def forward(self, images: Tensor) -> Tensor:
+        means = images.mean(dim=(2, 3)).repeat_interleave(self.rows, dim=0)
+        judged = sum(self.linear(means) for _ in range(self.calls))
+        return judged.unflatten(0, (len(images), self.rows)).mean(dim=1)
+
+
+@pytest.mark.parametrize(("rows", "calls", "known"), [(1, 1, True), (5, 1, True), (2, 2, False)])
+def test_rows_of_a_picture_are_averaged(rows: int, calls: int, known: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (7, 3, 8, 8), generator=generator, dtype=torch.uint8)
+    batches = [
+        {
+            "image": images[some],
+            "label": torch.zeros(len(images[some])),
+            "index": torch.arange(7)[some],
+        }
+        for some in (slice(0, 4), slice(4, 7))
+    ]
+    choices = Choices("cpu", torch.device("cpu"), "32-true", "full", False, False)
+    found = last_inputs_of(CastingClassifier(Repeated(rows, calls)), batches, choices)
+    if not known:
+        assert found is None
+        return
+    expected = (images.float() / 255).mean(dim=(2, 3)).numpy()
+    assert found is not None
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_a_network_without_a_linear_layer_has_no_vectors() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    batch = {
+        "image": torch.zeros(2, 3, 8, 8, dtype=torch.uint8),
+        **{"label": torch.zeros(2), "index": torch.arange(2)},
+    }
+    choices = Choices("cpu", torch.device("cpu"), "32-true", "full", False, False)
+    assert last_inputs_of(CastingClassifier(network), [batch], choices) is None
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
