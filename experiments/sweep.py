@@ -41,6 +41,7 @@ def commands(study: Path, out: Path, only: list[str], partitions: int | None, wo
                     f"data.partition={','.join(map(str, range(count)))}",
                     *("data.fold=all", "logger=none", "callbacks.progress_bar=false"),
                     "decide=fixed",  # 0.5, as the studies laid down before their first score
+                    "report.heatmaps=none",
                     *merged(overrides),
                     *given,
                     f"hydra.sweep.dir={out / name}",

@@ -32,7 +32,7 @@ def main() -> int:
                 *("model=cnn", "model.image_size=96", "augment=strong", "data.inner_folds=1"),
                 *("finetune.class_weights=balanced", "finetune.sample_weights=group"),
                 f"trainer.max_epochs={max(1, round(STEPS / batches))}",
-                *("callbacks.early_stopping=null", "decide=fixed"),
+                *("callbacks.early_stopping=null", "decide=fixed", "report.heatmaps=none"),
                 *(f"data.fold={fold}", f"data.train_size={size}", f"data.root={pictures}"),
                 *(f"data.manifest={manifest}", "resume=auto", "logger=none"),
                 f"hydra.run.dir={Path(out) / f'size{size}_fold{fold}'}",

@@ -18,7 +18,7 @@ from collect import finished, last_epoch
 RATES = (3e-4, 1e-3, 3e-3)
 TRIAL_EPOCHS = 5
 SEEDS = (1, 2, 3)
-COMMON = ("experiment=paper", "logger=none", "resume=auto")
+COMMON = ("experiment=paper", "logger=none", "resume=auto", "report.heatmaps=none")
 SCRATCH = ("augment=light", "model.image_size=96")
 NETWORKS: dict[str, tuple[tuple[str, ...], int]] = {
     # the attention head first: the pooled features of `gap` follow from the grid that it stores
