@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import functools
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
 from casting_inspect import __version__
+from casting_inspect.percent import percent
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -32,13 +34,8 @@ def render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["percent"] = percent
+    environment.filters["percent"] = functools.partial(percent, decimals=1)
     return environment.get_template(template).render(version=__version__, **values)
-
-
-def percent(share: float | None, digits: int = 1) -> str:
-    """Return a share from 0 to 1 in percent, or a dash where it is undefined."""
-    return "-" if share is None else f"{100 * share:.{digits}f} %"
 
 
 def data_uri(data: bytes, kind: str = "image/png") -> str:

@@ -16,7 +16,6 @@ from casting_inspect.evaluation.figure_style import style
 from casting_inspect.evaluation.gathering import Gathered
 from casting_inspect.evaluation.line import MILLION, share_of_sum, weighted_sum
 from casting_inspect.evaluation.metrics import Figure
-from casting_inspect.evaluation.percent import percent
 from casting_inspect.evaluation.provenance import (
     burden,
     carried_leak,
@@ -27,6 +26,7 @@ from casting_inspect.evaluation.run_pictures import RunPictures
 from casting_inspect.evaluation.significance import Outcome
 from casting_inspect.evaluation.terms import Terms
 from casting_inspect.page import data_uri
+from casting_inspect.percent import percent
 
 PREVALENCE: Final = Terms().prevalence
 """Defective parts on the line, the paper's own remark."""

@@ -12,8 +12,8 @@ from typing import Any, Final
 from casting_inspect.evaluation import published
 from casting_inspect.evaluation.comparison import Comparison
 from casting_inspect.evaluation.contenders import BY_FILE, Contender
-from casting_inspect.evaluation.percent import percent
 from casting_inspect.evaluation.provenance import burden, carried_leak, floors_beside
+from casting_inspect.percent import percent
 
 BY_GROUP: Final = ("escape_rate", "overkill_rate", "balanced_accuracy", "auroc")
 _SPREADS: Final = ("seeds", "folds", "partitions")

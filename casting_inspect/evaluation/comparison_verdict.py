@@ -10,9 +10,9 @@ from casting_inspect.evaluation.claims import TOLERATED, leaky_splits
 from casting_inspect.evaluation.comparison import Comparison
 from casting_inspect.evaluation.contenders import ENOUGH_SEEDS
 from casting_inspect.evaluation.gathering import Run
-from casting_inspect.evaluation.percent import percent
 from casting_inspect.evaluation.provenance import Leak, carried_leak, splits_of
 from casting_inspect.evaluation.significance import NO_CLAIM, SIGNIFICANT, Outcome
+from casting_inspect.percent import percent
 
 
 def verdict(comparison: Comparison, runs: Sequence[Run]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from casting_inspect.evaluation.percent import percent
+from casting_inspect.percent import percent
 
 _UNITS: Final = {"file": "each picture counted as a part", "part": "by part"}
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from casting_inspect.evaluation.line_screen import consequence_sentences, slice_warnings
-from casting_inspect.evaluation.percent import percent
+from casting_inspect.percent import percent
 
 REPORTED: Final = ("test", "val", "train")
 """The split that figures and tables show in full: the first of these that is present."""

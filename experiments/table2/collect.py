@@ -114,7 +114,8 @@ def tested(out: Path) -> list[dict[str, Any]]:
     rows = []
     for run, record in finished_runs(out / "test"):
         take(run, record)
-        test = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["test"]
+        metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+        test, leak = metrics["test"], metrics["leak"]["share"]
         counts, epochs = test["confusion"], record.get("epochs") or 0
         rows.append(
             {
@@ -127,6 +128,7 @@ def tested(out: Path) -> list[dict[str, Any]]:
                 "epochs": epochs,
                 "pictures_seen": epochs * pictures(run),
                 "fit_s": f"{record['durations_s']['fit']:.0f}",
+                "test_files_with_a_copy_in_training": f"{leak:.5f}",
             }
         )
     return rows
@@ -154,6 +156,9 @@ def table(tried: list[dict[str, Any]], measured: list[dict[str, Any]]) -> str:
     for quoted in QUOTED:
         cells = [f"*{quoted[0]}*", "", *quoted[1:]]
         lines.append("| " + " | ".join(cells + [""] * (len(HEADINGS) - len(cells))) + " |")
+    leaks = sorted({float(row["test_files_with_a_copy_in_training"]) for row in measured})
+    shares = " to ".join(f"{100 * share:.1f} %" for share in dict.fromkeys([leaks[0], leaks[-1]]))
+    lines += ["", f"Test files with a copy of their photograph in training: {shares}."]
     return "\n".join(lines) + "\n"
 
 

@@ -10,13 +10,13 @@ import pytest
 from rich.console import Console
 
 from casting_inspect.evaluation.metrics import all_metrics
-from casting_inspect.evaluation.percent import percent
 from casting_inspect.evaluation.tables import (
     floor_sentence,
     leak_sentences,
     print_metrics,
     reported_split,
 )
+from casting_inspect.percent import percent
 
 
 def screen(frame: pd.DataFrame, note: str = "", width: int = 80) -> str:

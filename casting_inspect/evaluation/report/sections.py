@@ -11,7 +11,6 @@ from markupsafe import Markup
 
 from casting_inspect.evaluation import comparison_tables
 from casting_inspect.evaluation.claims import claims
-from casting_inspect.evaluation.percent import percent
 from casting_inspect.evaluation.provenance import facts
 from casting_inspect.evaluation.report.explorer import explorer_values
 from casting_inspect.evaluation.report.gallery import gallery
@@ -25,6 +24,7 @@ from casting_inspect.evaluation.report.sources import Source
 from casting_inspect.evaluation.report.verdict import threshold_words, verdict
 from casting_inspect.evaluation.stress import breaking_points, breaking_sentences
 from casting_inspect.evaluation.tables import floor_sentence, leak_sentences
+from casting_inspect.percent import percent
 
 _PARTS: Final = {"train": "training", "val": "validation", "test": "test"}
 _SPLITS: Final = {

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from casting_inspect.evaluation.claims import TOLERATED, least_upper_limit
-from casting_inspect.evaluation.percent import percent
 from casting_inspect.evaluation.report.sources import Source
+from casting_inspect.percent import percent
 
 _ASKED: Final = {"max_escape": "escapes", "max_overkill": "good parts rejected"}
 FEW: Final = 10
