@@ -312,13 +312,13 @@ def test_interrupted_there_is_nothing(
 
 
 KILLED = """
-import sys
+import os, sys
 from pathlib import Path
 from threading import Event
 from casting_inspect.data import intake
 
 def decode(*_):
-    print("busy", flush=True)
+    os.write(1, b"busy\\n")  # print writes the line's end apart, and two threads do this at once
     Event().wait()
 
 intake.decode = decode
