@@ -3,16 +3,42 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from casting_inspect.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_GONE: Final = frozenset(
+    getattr(errno, name)
+    for name in ("ENOENT", "ENODEV", "ENXIO", "ESTALE", "ENOTCONN", "EHOSTDOWN", "ENETDOWN")
+    if hasattr(errno, name)  # Windows has fewer of them
+)
+_NOT_READY: Final = (21, 53, 59, 64)
+"""Windows: the device is not ready, the network path is gone (three numbers for it)."""
+
+
+def is_gone(error: OSError) -> bool:
+    """Say whether an error is what a pulled stick or a cut network drive looks like."""
+    return error.errno in _GONE or getattr(error, "winerror", None) in _NOT_READY
+
+
+def pulled(where: Path | str, error: OSError) -> UserError:
+    """Return the error for files that were there a moment ago and no longer are."""
+    return UserError(
+        f"{where}: was there a moment ago and cannot be read any more ({error.strerror or error}). "
+        "Was a stick pulled out, a network drive cut off, or a file moved? Bring it back and type "
+        "the same command; what is done is kept"
+    )
 
 
 def sha256_of_file(path: Path) -> str:

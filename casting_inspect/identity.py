@@ -28,8 +28,15 @@ NEVER_MATTERS: Final = (
     "data.workers",
 )
 """Keys that change where a run writes, what it shows or how fast it is, never its figures."""
-BY_CONTENT: Final = ("data.root", "data.manifest", "model.weights")
-"""Keys whose value is a path: what lies there counts, not where it is."""
+BY_CONTENT: Final = (
+    "data.root",
+    "data.manifest",
+    "model.weights",
+    "data.normal",
+    "data.group_from",
+    "data.lot_from",
+)
+"""Keys that lead to pictures, names or weights: what is found counts, not how it is found."""
 NAME_DIGITS: Final = 8
 
 
@@ -102,7 +109,8 @@ def data_digest(config: DictConfig) -> str:
         data["root"] = ensure_castings(SyntheticConfig(**given))
     root = Path(data["root"])
     manifest = Path(data["manifest"]) if data["manifest"] else None
-    frame = find_manifest(root, manifest, data["aliases"]).astype(str)
+    naming = {key: data[key] for key in ("aliases", "normal", "group_from", "lot_from")}
+    frame = find_manifest(root, manifest, **naming).astype(str)
     frame["sha256"] = [
         digest or (sha256_of_file(root / path) if (root / path).is_file() else "missing")
         for path, digest in zip(frame["path"], frame["sha256"], strict=True)

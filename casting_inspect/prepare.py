@@ -4,35 +4,46 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Final
 
 from omegaconf import DictConfig
 
 from casting_inspect.config import resolved, run_command
 
+VGG19_SIDE: Final = 224
+"""What `train` takes when no model.image_size is given."""
+
 
 def job(cfg: DictConfig) -> None:
     """Prepare a folder and say what comes next."""
     from casting_inspect.data.intake import prepare
+    from casting_inspect.data.scale import scale_words
 
     plain = resolved(cfg)
-    window = plain["data"]["window"]
+    data = plain["data"]
     result = prepare(
         Path(cfg.source) if cfg.source else None,
         Path(cfg.out),
         cfg.recipe,
         on_bad=cfg.on_bad,
         aliases=plain["aliases"],
-        window=None if window == "auto" else window,
+        normal=data["normal"],
+        manifest=Path(data["manifest"]) if data["manifest"] else None,
+        group_from=data["group_from"],
+        lot_from=data["lot_from"],
+        window=None if data["window"] == "auto" else data["window"],
         synthetic=plain["synthetic"],
     )
-    # nothing but synthetic castings comes with groups; those need no word
-    split = {"synthetic": "", "vendor": " data.split=vendor"}.get(cfg.recipe, " data.split=file")
-    print(f"next: casting-inspect train {shlex.quote(f'data.root={result.out}')}{split}")
-    if split:
-        print(
-            "a column group in manifest.csv (which pictures show one casting) allows the default, "
-            "data.split=group, whose figures hold for castings never seen"
-        )
+    if words := scale_words(result.longest_side, VGG19_SIDE):
+        print(words)
+    where = shlex.quote(f"data.root={result.out}")
+    if cfg.recipe == "synthetic" or data["group_from"]:
+        print(f"next: casting-inspect train {where}")
+        return
+    print(
+        f"next: casting-inspect audit {where} {shlex.quote(f'out={result.out}')}, which finds the "
+        f"pictures that show one casting; then casting-inspect train {where}"
+    )
 
 
 def main(argv: list[str] | None = None) -> int:

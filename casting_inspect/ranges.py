@@ -150,6 +150,20 @@ def _is_fail_on(value: Any) -> bool:
 
 
 FAIL_ON = rule("leak, conflict or undecodable, or a list of these", _is_fail_on)
+
+
+def _is_formats(value: Any) -> bool:
+    words = [value] if isinstance(value, str) else value
+    return isinstance(words, list | ListConfig) and 0 < len(
+        set(words) & {"onnx", "openvino"}
+    ) == len(set(words))
+
+
+FORMATS = rule("onnx, openvino or a list of both", _is_formats)
+VERDICT_TABLE = rule(
+    "a file that ends in .csv, .jsonl or .parquet",
+    lambda value: re.search(r"[^/\\]\.(csv|jsonl|parquet)$", value, re.IGNORECASE) is not None,
+)
 BETAS = rule(
     "two numbers from 0 to below 1",
     lambda v: isinstance(v, ListConfig) and len(v) == 2 and all(0 <= each < 1 for each in v),
@@ -250,8 +264,11 @@ def cross_complaints(config: DictConfig) -> Iterator[str]:
         value = optimizer.get(key)
         if value is not None and not value_rule["rule"].holds(value):
             yield f"optimizer.{key}={value}: must be {value_rule['rule'].expected}."
-    for key in ("name", "image_size", "_target_") if "model" in config else ():
-        if key not in list(config.model):  # `in` alone is False for what is still missing
+    # `in` alone is False for what is still missing; `start` and `predict` name no network
+    given = list(config.model) if "model" in config else []
+    is_network = bool(given) and ("finetune" in config or {"name", "_target_"} & set(given))
+    for key in ("name", "image_size", "_target_") if is_network else ():
+        if key not in given:
             yield f"model.{key} is needed in a model's configuration, and this one has none."
 
 

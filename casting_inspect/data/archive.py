@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from casting_inspect.data.header import DecodeError
 from casting_inspect.errors import UserError
+from casting_inspect.files import is_gone, pulled
 
 # Deflate reaches 1,032 to 1 on zeros; pictures stay far below, even uncompressed ones.
 MAX_RATIO: Final = 200
@@ -98,10 +99,21 @@ class FolderSource:
             with (self._root / path).open("rb") as stream:
                 data = stream.read(limit + 1)
         except OSError as error:
+            if is_gone(error) or not self._is_there():
+                raise pulled(self._root / path, error) from None
             raise DecodeError(f"cannot be opened ({error.strerror or error})") from None
         if len(data) > limit:
             raise DecodeError(f"absurdly large: more than {limit} bytes")
         return data
+
+    def _is_there(self) -> bool:
+        """Say whether the folder can still be listed: an I/O error alone may be one bad file's."""
+        try:
+            with os.scandir(self._root) as entries:
+                next(entries, None)
+        except OSError:
+            return False
+        return True
 
     def start(self, path: str) -> bytes:
         """Return the first bytes (see ``Source``)."""
@@ -200,7 +212,11 @@ class ZipSource:
         try:
             with self._zip.open(info) as stream:
                 return stream.read(size)
-        except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, zlib.error) as error:
+        except OSError as error:
+            if is_gone(error):
+                raise pulled(self.where, error) from None
+            raise DecodeError(f"damaged in the zip file ({error})") from None
+        except (zipfile.BadZipFile, NotImplementedError, EOFError, zlib.error) as error:
             raise DecodeError(f"damaged in the zip file ({error})") from None
 
     def close(self) -> None:

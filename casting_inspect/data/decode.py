@@ -18,6 +18,7 @@ from PIL import UnidentifiedImageError
 from casting_inspect.data.header import DecodeError, check_complete, read_header
 from casting_inspect.data.pixels import WHITE_16, Pixels, pixels_of
 from casting_inspect.errors import UserError
+from casting_inspect.files import is_gone
 
 __all__ = [
     "MAX_PIXELS",
@@ -98,7 +99,9 @@ def _read_file(path: Path, limit: int) -> bytes:
             raise DecodeError(f"absurdly large: {status.st_size} bytes")
         return path.read_bytes()
     except OSError as error:
-        raise DecodeError(f"cannot be opened ({error.strerror or error})") from None
+        pulled = is_gone(error)
+        hint = ": was a stick pulled out, or a network drive cut off?" if pulled else ""
+        raise DecodeError(f"cannot be opened ({error.strerror or error}){hint}") from None
 
 
 def auto_window(paths: Sequence[Path]) -> Window | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import re
 import struct
@@ -26,6 +27,13 @@ _MAGIC: Final = (
     (b"MM\0+", "TIFF"),
     (b"BM", "BMP"),
 )
+_HEIF_BRANDS: Final = frozenset(
+    (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+)
+NO_HEIF: Final = (
+    "a HEIC picture, as phones save them: pip install 'casting-inspect[phone]' reads it; or let "
+    "the phone save JPEG (iPhone: Settings, Camera, Formats, Most Compatible)"
+)
 _PILLOW_LOCK: Final = threading.Lock()
 # In the coded data of a JPEG a byte 0xFF is followed by 0x00, a restart marker or another 0xFF;
 # anything else is the next marker.
@@ -41,7 +49,7 @@ class Header:
     """What is known of a picture without decoding it.
 
     Attributes:
-        format: JPEG, PNG, TIFF, BMP or WEBP.
+        format: JPEG, PNG, TIFF, BMP, WEBP or HEIF (HEIC).
         mode: Pillow's name of the pixel layout, such as ``L`` or ``RGB``; empty for TIFF.
         width: Pixels across, after the turn that EXIF asks for.
         height: Pixels down, after that turn.
@@ -70,6 +78,8 @@ def format_of(start: bytes) -> str:
     """Return the format that the first 16 bytes announce, or an empty string."""
     if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
         return "WEBP"
+    if start[4:8] == b"ftyp" and start[8:12] in _HEIF_BRANDS:
+        return "HEIF"
     return next((name for magic, name in _MAGIC if start.startswith(magic)), "")
 
 
@@ -83,7 +93,7 @@ def read_header(source: Path | bytes) -> Header:
         The header, with width and height as seen after turning.
 
     Raises:
-        DecodeError: If this is no JPEG, PNG, TIFF, BMP or WebP, or its header is damaged.
+        DecodeError: If this is no JPEG, PNG, TIFF, BMP, WebP or HEIC, or its header is damaged.
     """
     if isinstance(source, bytes):
         return _read(io.BytesIO(source))
@@ -101,6 +111,8 @@ def _read(stream: BinaryIO) -> Header:
     name = format_of(start)
     if not name:
         raise DecodeError("not a picture that can be read (JPEG, PNG, TIFF, BMP or WebP)")
+    if name == "HEIF":
+        register_heif()
     stream.seek(0)
     try:
         header = _read_tiff(stream) if name == "TIFF" else _read_by_pillow(stream, name)
@@ -114,6 +126,20 @@ def _read(stream: BinaryIO) -> Header:
     if header.width < 1 or header.height < 1:
         raise DecodeError(f"damaged {name} header ({header.width} x {header.height} pixels)")
     return header
+
+
+@functools.cache
+def register_heif() -> None:
+    """Let Pillow open HEIC files.
+
+    Raises:
+        DecodeError: If the extra that reads them is not installed.
+    """
+    try:
+        import pillow_heif
+    except ImportError:
+        raise DecodeError(NO_HEIF) from None
+    pillow_heif.register_heif_opener(thumbnails=False)
 
 
 @contextlib.contextmanager

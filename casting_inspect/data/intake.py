@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import casting_inspect
 from casting_inspect.data import outcome
 from casting_inspect.data.archive import Source, check_room, is_within, open_source
+from casting_inspect.data.class_names import class_names
 from casting_inspect.data.crew import Crew
 from casting_inspect.data.decode import MAX_PIXELS, DecodeError, byte_limit, decode
+from casting_inspect.data.delivered_table import plan_table, with_castings
 from casting_inspect.data.folders import is_picture
-from casting_inspect.data.manifest import make_frame, write_manifest
+from casting_inspect.data.manifest import make_frame, read_manifest, write_manifest
 from casting_inspect.data.outcome import PrepareResult, first, printable, say, told
 from casting_inspect.data.recipes import RECIPES, Pick, Plan, check_counts, plan_recipe
 from casting_inspect.errors import UserError, suggestion
@@ -46,6 +48,10 @@ def prepare(
     *,
     on_bad: str = "fail",
     aliases: Mapping[str, str] | None = None,
+    normal: Sequence[str] | None = None,
+    manifest: Path | None = None,
+    group_from: str | None = None,
+    lot_from: str | None = None,
     window: Sequence[float] | None = None,
     synthetic: SyntheticConfig | Mapping[str, Any] | None = None,
     max_pixels: int = MAX_PIXELS,
@@ -62,7 +68,11 @@ def prepare(
         out: Where the result goes: nothing there, an empty folder, or the same result.
         recipe: ``paper``, ``vendor``, ``all``, ``folder`` or ``synthetic``.
         on_bad: ``fail`` stops when a picture is rejected; ``skip`` leaves it out.
-        aliases: Further class folders for ``folder``: name -> ``normal`` or ``defective``.
+        aliases: Further words for the classes: name -> ``normal`` or ``defective``.
+        normal: Words for good castings; every other one is a kind of defect then.
+        manifest: For ``folder``: a table with file names and classes in place of class folders.
+        group_from: What names each picture's casting: see `naming.names_from`.
+        lot_from: What names its lot.
         window: (low, high) grey values for pictures of more than 8 bits, kept in ``prepare.json``;
             None leaves the choice to training.
         synthetic: For ``synthetic``: the set; None for the one that demo and tests use.
@@ -78,6 +88,8 @@ def prepare(
             there before.
     """
     limits = _check_choices(recipe, on_bad, window)
+    if manifest is not None and recipe != "folder":
+        raise UserError(f"data.manifest={manifest}: goes with recipe=folder, not recipe={recipe}")
     if out.name in ("", ".."):
         out = out.resolve()
     for left in outcome.leftovers(out):
@@ -89,12 +101,21 @@ def prepare(
         return prepare_synthetic(out, synthetic, crew)
     if source is not None and is_within(out, source):
         raise UserError(f"out={out}: lies in source={source}; choose a folder outside it")
-    pictures = open_source(source)
+
+    def planned(pictures: Sequence[str], others: Sequence[str], where: str) -> Plan:
+        if manifest is None:
+            plan = plan_recipe(recipe, pictures, others, where, aliases, normal)
+        else:
+            table = read_manifest(manifest, class_names(aliases, normal))
+            plan = plan_table(pictures, table, str(manifest))
+        return with_castings(plan, group_from, lot_from)
+
+    delivered = open_source(source)
     try:
         settings = {"recipe": recipe, "window": limits, "max_pixels": max_pixels}
-        return _Intake(pictures, out, settings, on_bad, crew).run(aliases)
+        return _Intake(delivered, out, settings, on_bad, crew).run(planned)
     finally:
-        pictures.close()
+        delivered.close()
 
 
 def _check_choices(recipe: str, on_bad: str, window: Sequence[float] | None) -> list[float] | None:
@@ -124,14 +145,14 @@ class _Intake:
         self._limit = int(settings["max_pixels"])
         self._problems = {entry.path: entry.problem for entry in source.entries}
 
-    def run(self, aliases: Mapping[str, str] | None) -> PrepareResult:
+    def run(self, planned: Callable[[Sequence[str], Sequence[str], str], Plan]) -> PrepareResult:
         """Plan, then build the result, or recognise it when it is there already."""
         pictures: list[str] = []
         others: list[str] = []
         for path in self._problems:
             is_one = is_picture(path, partial(self._source.start, path))
             (pictures if is_one else others).append(path)
-        plan = plan_recipe(self._settings["recipe"], pictures, others, self._source.where, aliases)
+        plan = planned(pictures, others, self._source.where)
         if others:
             names = sorted({path.rsplit("/", 1)[-1] for path in others})
             say(f"{len(others)} files that are no pictures were ignored: {first(names)}")
@@ -155,7 +176,7 @@ class _Intake:
                 ]
             )
             if rejected:
-                self._tell_rejected(rejected)
+                self._tell_rejected(rejected, plan.strange)
             frame = self._manifest(plan, taken, len(rejected))
             write_manifest(frame, folder / outcome.MANIFEST)
             outcome.write_rejected(rejected, folder / outcome.REJECTED)
@@ -194,7 +215,7 @@ class _Intake:
         except DecodeError:
             return ""
 
-    def _tell_rejected(self, rejected: Sequence[tuple[str, str]]) -> None:
+    def _tell_rejected(self, rejected: Sequence[tuple[str, str]], strange: str) -> None:
         shown = first([f"{path}: {reason}" for path, reason in rejected], "; ")
         if self._on_bad == "skip":
             say(f"{len(rejected)} rejected: {shown}")
@@ -203,8 +224,9 @@ class _Intake:
         outcome.write_rejected(rejected, report)
         raise UserError(
             printable(
-                f"{len(rejected)} rejected: {shown}. All are listed in {report}; mend or remove "
-                "them, or leave them out with on_bad=skip"
+                f"{len(rejected)} rejected: {shown}. All are listed in {report}; "
+                f"{strange}{strange and '; '}mend or remove them, or leave them out with "
+                "on_bad=skip"
             )
         )
 
@@ -218,6 +240,7 @@ class _Intake:
                 "sha256": got.sha256,
                 "width": got.width,
                 "height": got.height,
+                **plan.more.get(pick.source, {}),
             }
             for pick, got in zip(plan.picks, taken, strict=True)
             if not got.reason
@@ -234,7 +257,8 @@ class _Intake:
             (pick.path, pick.label, pick.split, pick.delivered, digest)
             for pick, digest in zip(plan.picks, digests, strict=True)
         ]
-        text = json.dumps([sorted(lines), sorted(plan.refused)])
+        known = [sorted(lines), sorted(plan.refused)]
+        text = json.dumps([*known, plan.more] if plan.more else known, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()
         return {
             **self._settings,
@@ -249,5 +273,5 @@ class _Intake:
         frame = outcome.check_same(self._out, self._record(plan, digests), self._crew.workers)
         rejected = outcome.read_rejected(self._out / outcome.REJECTED)
         if rejected:
-            self._tell_rejected(rejected)
+            self._tell_rejected(rejected, plan.strange)
         return told(self._out, frame, rejected, unchanged=True)

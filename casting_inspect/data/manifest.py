@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,30 +11,40 @@ from typing import TYPE_CHECKING, Any, Final
 
 from casting_inspect.data import folders
 from casting_inspect.data.archive import Entry, FolderSource
+from casting_inspect.data.class_names import ClassNames, class_names
 from casting_inspect.data.header import DecodeError, read_header
+from casting_inspect.data.manifest_cells import (
+    NUMBERS,
+    check_columns,
+    known_header,
+    read_labels,
+    read_rows,
+)
+from casting_inspect.data.naming import with_names
+from casting_inspect.data.spreadsheet import decimal_point
 from casting_inspect.errors import UserError, suggestion
 from casting_inspect.files import replace_text, sha256_of_file
-from casting_inspect.labels import CLASS_NAMES
 
 if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS: Final = ("path", "label", "group", "split", "source", "sha256", "width", "height")
 OPTIONAL: Final = ("group_wide", "part", "lot", "capture", "kind", "defect_size")
-SPLITS: Final = ("", "train", "val", "test")
-_NUMBERS: Final = ("width", "height")
+_DECIMALS: Final = frozenset(("defect_size",))
 _log = logging.getLogger(__name__)
 
 
-def read_manifest(path: Path) -> pd.DataFrame:
+def read_manifest(path: Path, names: ClassNames | None = None) -> pd.DataFrame:
     """Read and check a manifest.
 
-    Only ``path`` and ``label`` are required. UTF-8, with or without a byte order mark; commas, or
-    semicolons as some spreadsheets write them. Rows are counted as a spreadsheet does: the header
-    is row 1.
+    Only ``path`` and ``label`` are required, or what people call them (``Datei``, ``Klasse``, ...).
+    Any table that `spreadsheet.read_cells` reads. Rows are counted as a spreadsheet does: the
+    header is row 1.
 
     Args:
         path: The CSV file.
+        names: What words in ``label`` mean; None for the built-in ones. Where ``names.normal`` says
+            that all others are defective, their words are kept in the column ``kind``.
 
     Returns:
         ``COLUMNS`` first, missing ones empty, then what else the file has. Texts are str, empty
@@ -45,73 +54,25 @@ def read_manifest(path: Path) -> pd.DataFrame:
         UserError: With file and row, for a missing column, a wrong label or split, an empty or
             repeated path, a width that is no number, or a file that cannot be read.
     """
-    header, rows = _read_table(path)
-    for column in ("path", "label"):
+    raw, rows = read_rows(path)
+    header = known_header(raw)
+    for column, holds in (("path", "the pictures' file names"), ("label", "good and defective")):
         if column not in header:
-            raise UserError(f"{path}: no column '{column}'.{suggestion(column, header)}")
+            shown = ", ".join(name for name in raw if name)
+            raise UserError(
+                f"{path}: no column '{column}'.{suggestion(column, header)} Columns found: "
+                f"{shown}; call the one with {holds} '{column}'"
+            )
     repeated = sorted({name for name in header if header.count(name) > 1})
     if repeated:
         raise UserError(f"{path}: column '{repeated[0]}' stands there twice")
     columns = {name: [cells[at] for _, cells in rows] for at, name in enumerate(header)}
     numbers = [number for number, _ in rows]
-    _check_columns(path, numbers, columns)
+    read_labels(columns, names or class_names())
+    for name in _DECIMALS & set(columns):
+        columns[name] = list(map(decimal_point, columns[name]))
+    check_columns(path, numbers, columns)
     return _frame(columns)
-
-
-def _read_table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return the header and (spreadsheet row, cells) of every row that is not blank."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            first = stream.readline()
-            stream.seek(0)
-            delimiter = ";" if first.count(";") > first.count(",") else ","
-            table = list(csv.reader(stream, delimiter=delimiter, strict=True))
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not UTF-8 text; save it as 'CSV UTF-8'") from None
-    except csv.Error as error:
-        raise UserError(f"{path}: not a table with commas ({error})") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
-    header = [name.strip() for name in table[0]] if table else []
-    if not any(header):
-        raise UserError(f"{path}: empty; the first row must name the columns path and label")
-    rows = [(at, cells) for at, cells in enumerate(table[1:], start=2) if any(cells)]
-    for at, cells in rows:
-        if len(cells) > len(header) and any(cells[len(header) :]):
-            raise UserError(
-                f"{path}, row {at}: {len(cells)} cells under {len(header)} columns; a path with a "
-                "comma must stand in double quotes"
-            )
-        cells.extend([""] * (len(header) - len(cells)))
-    if not rows:
-        raise UserError(f"{path}: has no rows")
-    return header, rows
-
-
-def _check_columns(path: Path, numbers: Sequence[int], columns: Mapping[str, list[str]]) -> None:
-    seen: dict[str, int] = {}
-    for at, name in zip(numbers, columns["path"], strict=True):
-        if not name:
-            raise UserError(f"{path}, row {at}: the path is empty")
-        if name in seen:
-            raise UserError(f"{path}, row {at}: path '{name}' stands in row {seen[name]} already")
-        seen[name] = at
-    for at, label in zip(numbers, columns["label"], strict=True):
-        if label not in CLASS_NAMES:
-            raise UserError(
-                f"{path}, row {at}: label '{label}' must be 'normal' or 'defective'."
-                f"{suggestion(label, CLASS_NAMES)}"
-            )
-    for at, split in zip(numbers, columns.get("split", [""] * len(numbers)), strict=True):
-        if split not in SPLITS:
-            raise UserError(
-                f"{path}, row {at}: split '{split}' must be train, val, test or empty."
-                f"{suggestion(split, SPLITS[1:])}"
-            )
-    for column in _NUMBERS:
-        for at, value in zip(numbers, columns.get(column, [""] * len(numbers)), strict=True):
-            if value and not (value.isascii() and value.isdigit()):
-                raise UserError(f"{path}, row {at}: {column} '{value}' is not a whole number")
 
 
 def _frame(columns: Mapping[str, Iterable[Any]]) -> pd.DataFrame:
@@ -122,7 +83,7 @@ def _frame(columns: Mapping[str, Iterable[Any]]) -> pd.DataFrame:
     series = {}
     for name in ordered:
         values = list(columns.get(name, [""] * size))
-        if name in _NUMBERS:
+        if name in NUMBERS:
             whole = [int(value) if value not in ("", None) else None for value in values]
             series[name] = pd.Series(whole, dtype="Int64")
         else:
@@ -160,7 +121,11 @@ def _cell(value: str) -> str:
 
 
 def scan_folder(
-    root: Path, aliases: Mapping[str, str] | None = None, *, keep_unreadable: bool = False
+    root: Path,
+    aliases: Mapping[str, str] | None = None,
+    *,
+    normal: Sequence[str] | None = None,
+    keep_unreadable: bool = False,
 ) -> pd.DataFrame:
     """Make a manifest of a tree with normal/defective folders as they are.
 
@@ -169,6 +134,7 @@ def scan_folder(
     Args:
         root: The folder; paths in the result are relative to it.
         aliases: Further folder names -> ``normal`` or ``defective``.
+        normal: Names of folders with good castings; every other one is a kind of defect then.
         keep_unreadable: Whether a file without a readable header gets a row, without a size,
             instead of stopping.
 
@@ -178,17 +144,22 @@ def scan_folder(
     Raises:
         UserError: If there is no class folder, or a file in one is no readable picture.
     """
-    class_names = folders.class_aliases(aliases)
     try:
         source = FolderSource(root)
     except OSError as error:
         raise UserError(f"{root}: cannot be read ({error.strerror or error})") from None
+    pictures = [
+        entry
+        for entry in source.entries
+        if folders.is_picture(entry.path, partial(source.start, entry.path))
+        and not folders.is_mask(entry.path)
+    ]
+    named = class_names(aliases, normal)
+    names = folders.fitted_names([entry.path for entry in pictures], named)
     rows: list[dict[str, Any]] = []
     outside: list[str] = []
-    for entry in source.entries:
-        if not folders.is_picture(entry.path, partial(source.start, entry.path)):
-            continue
-        place = folders.place_of(entry.path, class_names)
+    for entry in pictures:
+        place = folders.place_of(entry.path, names)
         if place.conflict:
             raise UserError(f"{root / entry.path}: {place.conflict}; rename one of them")
         if place.label:
@@ -196,14 +167,15 @@ def scan_folder(
         else:
             outside.append(entry.path)
     if not rows:
-        raise folders.no_class_folder(str(root), [entry.path for entry in source.entries])
+        raise folders.no_class_folder(str(root), [entry.path for entry in source.entries], names)
     if outside:
         _log.warning(
-            "%s: %d pictures are in no class folder and take no part (first: %s); %d do",
+            "%s: %d pictures are in no class folder and take no part (first: %s), %d do; %s",
             root,
             len(outside),
             outside[0],
             len(rows),
+            folders.unknown_folders(outside, [row["path"] for row in rows], names),
         )
     return make_frame(rows)
 
@@ -229,6 +201,7 @@ def _scanned(
         "source": PurePosixPath(entry.path).parent.as_posix(),
         "sha256": sha256_of_file(root / entry.path),
         **size,
+        **({"kind": place.kind} if place.kind else {}),
     }
 
 
@@ -237,6 +210,9 @@ def find_manifest(
     manifest: Path | None = None,
     aliases: Mapping[str, str] | None = None,
     *,
+    normal: Sequence[str] | None = None,
+    group_from: str | None = None,
+    lot_from: str | None = None,
     keep_unreadable: bool = False,
 ) -> pd.DataFrame:
     """Return the manifest of a data root.
@@ -244,19 +220,34 @@ def find_manifest(
     Args:
         root: The folder with the pictures.
         manifest: A table to use instead of the folder's own ``manifest.csv``.
-        aliases: For ``scan_folder``, when there is neither.
+        aliases: Further words for the classes, of folders and in tables.
+        normal: Words for good castings; every other one is a kind of defect then.
+        group_from: What names the castings of pictures without a group, see `naming.names_from`.
+        lot_from: What names the lots of pictures without one.
         keep_unreadable: For ``scan_folder`` too.
 
     Raises:
-        UserError: If the folder is not there, or as ``read_manifest`` and ``scan_folder`` say.
+        UserError: If the folder is not there, or as ``read_manifest``, ``scan_folder`` and
+            ``with_names`` say.
     """
     if not root.is_dir():
         raise UserError(f"data.root={root}: there is no such folder")
-    if manifest is not None:
-        return read_manifest(manifest)
-    if (root / "manifest.csv").is_file():
-        return read_manifest(root / "manifest.csv")
-    return scan_folder(root, aliases, keep_unreadable=keep_unreadable)
+    own = root / "manifest.csv"
+    if manifest is not None or own.is_file():
+        frame = read_manifest(manifest or own, class_names(aliases, normal))
+        frame = frame.assign(path=_with_slashes(frame["path"], root))
+    else:
+        frame = scan_folder(root, aliases, normal=normal, keep_unreadable=keep_unreadable)
+    return with_names(frame, group_from, lot_from)
+
+
+def _with_slashes(paths: pd.Series[str], root: Path) -> pd.Series[str]:
+    """Return paths with slashes where Windows's backslashes lead to no file."""
+
+    def one(path: str) -> str:
+        return path.replace("\\", "/") if "\\" in path and not (root / path).is_file() else path
+
+    return paths.map(one)
 
 
 def check_files(frame: pd.DataFrame, root: Path) -> None:

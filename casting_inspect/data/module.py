@@ -60,6 +60,9 @@ class CastingDataModule(L.LightningDataModule):
         augment_options: What replaces the named set's: see `Strength`.
         seed: Of order and augmentation, at least 0.
         aliases: Further names of class folders.
+        normal: Names of folders with good castings; every other one is a kind of defect then.
+        group_from: What names the castings of pictures without a group: see `naming.names_from`.
+        lot_from: What names their lots.
         start_method: How workers are started: ``fork``, ``spawn`` or ``forkserver``; None is
             Python's default.
         cache_dir: The folder of all pixel caches, see `keep_pixels`; None: pictures are decoded
@@ -88,6 +91,9 @@ class CastingDataModule(L.LightningDataModule):
         augment_options: Mapping[str, Any] | None = None,
         seed: int = 0,
         aliases: Mapping[str, str] | None = None,
+        normal: Sequence[str] | None = None,
+        group_from: str | None = None,
+        lot_from: str | None = None,
         start_method: str | None = None,
         cache_dir: Path | None = None,
         cache_gb: float = 20.0,
@@ -105,7 +111,12 @@ class CastingDataModule(L.LightningDataModule):
         self.workers = _worker_count(workers)
         self.seed = _at_least(0, seed, "seed")
         self.augmenter = Augmenter(augment, seed, **(augment_options or {}))
-        self.aliases = dict(aliases or {})
+        self.naming: dict[str, Any] = {
+            "aliases": dict(aliases or {}),
+            "normal": normal,
+            "group_from": group_from,
+            "lot_from": lot_from,
+        }
         if start_method is not None:
             _one_of(multiprocessing.get_all_start_methods(), start_method, "start_method")
         self.start_method = start_method
@@ -129,7 +140,7 @@ class CastingDataModule(L.LightningDataModule):
         """
         if self._frame is not None:
             return
-        frame = find_manifest(self.root, self.manifest, self.aliases)
+        frame = find_manifest(self.root, self.manifest, **self.naming)
         # rows by path: order and augmentation go by the row, and the table's own order shall not
         # matter
         frame = frame.sort_values("path", kind="stable", ignore_index=True)

@@ -44,6 +44,7 @@ class PrepareResult:
         n_defective: Defective pictures.
         rejected: (path in the source, reason) of every file left out as bad.
         unchanged: True when the very result was there before.
+        longest_side: Of the largest picture, in pixels; 0 where sizes are not known.
     """
 
     out: Path
@@ -52,6 +53,7 @@ class PrepareResult:
     n_defective: int
     rejected: list[tuple[str, str]] = field(default_factory=list)
     unchanged: bool = False
+    longest_side: int = field(default=0, compare=False)
 
 
 @contextlib.contextmanager
@@ -217,6 +219,8 @@ def told(
     out: Path, frame: pd.DataFrame, rejected: list[tuple[str, str]], unchanged: bool
 ) -> PrepareResult:
     """Say on the screen what is at ``out`` and return it."""
+    import pandas as pd
+
     n_normal, n_defective = (
         int((frame["label"] == label).sum()) for label in ("normal", "defective")
     )
@@ -226,7 +230,9 @@ def told(
     else:
         say(f"{out}: {what}, {len(rejected):,} rejected")
     manifest = out / MANIFEST
-    return PrepareResult(out, manifest, n_normal, n_defective, rejected, unchanged)
+    sides = frame[["width", "height"]].max().max()
+    longest = 0 if pd.isna(sides) else int(sides)
+    return PrepareResult(out, manifest, n_normal, n_defective, rejected, unchanged, longest)
 
 
 def first(texts: Sequence[str], separator: str = ", ") -> str:

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import Final, NamedTuple
 
 from casting_inspect.data import folders
+from casting_inspect.data.class_names import ClassNames, class_names
 from casting_inspect.errors import UserError
 
 RECIPES: Final = ("paper", "vendor", "all", "folder", "synthetic")
@@ -52,11 +53,15 @@ class Plan:
         picks: The data set, sorted by path.
         refused: (path, reason) of pictures that nothing can be made of.
         notes: What else happened to pictures, in sentences for the screen.
+        more: Further columns of the manifest by ``Pick.source``.
+        strange: What to do about folders whose names say nothing; empty where there are none.
     """
 
     picks: list[Pick] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    more: dict[str, dict[str, str]] = field(default_factory=dict)
+    strange: str = ""
 
 
 def plan_recipe(
@@ -65,6 +70,7 @@ def plan_recipe(
     others: Sequence[str],
     where: str,
     aliases: Mapping[str, str] | None = None,
+    normal: Sequence[str] | None = None,
 ) -> Plan:
     """Decide what becomes of the delivered pictures.
 
@@ -74,14 +80,17 @@ def plan_recipe(
         others: The other files, for a message that says what is there.
         where: The source, for messages.
         aliases: Further class folders for ``folder``: name -> ``normal`` or ``defective``.
+        normal: For ``folder``: names of folders with good castings; every other one is a kind of
+            defect then.
 
     Raises:
         UserError: If there are no class folders, or the public set is not complete.
     """
     if recipe == "folder":
-        plan = _plan_folder(pictures, folders.class_aliases(aliases))
+        named = class_names(aliases, normal)
+        plan = _plan_folder(pictures, named)
         if not plan.picks and all(reason == _OUTSIDE for _, reason in plan.refused):
-            raise folders.no_class_folder(where, [*pictures, *others])
+            raise folders.no_class_folder(where, [*pictures, *others], named)
     else:
         files = _public_files(pictures, where)
         if not files:
@@ -123,15 +132,28 @@ def check_counts(recipe: str, counts: Mapping[str, int], where: str, rejected: i
         )
 
 
-def _plan_folder(pictures: Sequence[str], aliases: Mapping[str, str]) -> Plan:
+def _plan_folder(pictures: Sequence[str], given: ClassNames) -> Plan:
     plan = Plan()
-    for path in pictures:
-        place = folders.place_of(path, aliases)
+    castings = [path for path in pictures if not folders.is_mask(path)]
+    masks = len(pictures) - len(castings)
+    names = folders.fitted_names(castings, given)
+    if masks:
+        plan.notes.append(f"{masks:,} masks of defects (ground_truth, masks) take no part")
+    if names is not given:
+        plan.notes.append("MVTec's layout: every folder of test/ but good is a kind of defect")
+    for path in castings:
+        place = folders.place_of(path, names)
         if place.conflict or not place.label:
             plan.refused.append((path, place.conflict or _OUTSIDE))
-        else:
-            parent = PurePosixPath(path).parent.as_posix()
-            plan.picks.append(Pick(path, path, place.label, place.split, parent))
+            continue
+        parent = PurePosixPath(path).parent.as_posix()
+        plan.picks.append(Pick(path, path, place.label, place.split, parent))
+        if place.kind:
+            plan.more[path] = {"kind": place.kind}
+    outside = [path for path, reason in plan.refused if reason == _OUTSIDE]
+    if outside:
+        known = [pick.path for pick in plan.picks]
+        plan.strange = folders.unknown_folders(outside, known, names)
     return plan
 
 

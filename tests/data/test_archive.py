@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
@@ -216,13 +217,42 @@ def test_odd_things_in_a_folder_are_named(tmp_path: Path) -> None:
     assert source.start("pipe") == b""
 
 
-def test_files_that_vanish_are_decode_errors(tmp_path: Path) -> None:
+def test_files_that_vanish_stop_it(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"a")
     source = FolderSource(tmp_path)
     (tmp_path / "a.png").unlink()
-    with pytest.raises(DecodeError, match="No such file"):
+    with pytest.raises(UserError, match=r"No such file.*Was a stick pulled out"):
         source.read("a.png", LIMIT)
     assert source.start("a.png") == b""
+
+
+@pytest.mark.parametrize(
+    ("number", "listable", "expected"),
+    [
+        ("EACCES", True, DecodeError),
+        ("EIO", True, DecodeError),
+        ("EIO", False, UserError),
+        ("ENODEV", True, UserError),
+    ],
+)
+def test_one_bad_file_is_told_from_a_stick_that_is_gone(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: str,
+    listable: bool,
+    expected: type[Exception],
+) -> None:
+    (tmp_path / "a.png").write_bytes(b"a")
+    source = FolderSource(tmp_path)
+
+    def refused(*_: object) -> None:
+        raise OSError(getattr(errno, number), "no")
+
+    monkeypatch.setattr(Path, "open", refused)
+    if not listable:
+        monkeypatch.setattr(archive.os, "scandir", refused)
+    with pytest.raises(expected):
+        source.read("a.png", LIMIT)
 
 
 def test_a_folder_that_may_not_be_read_is_named(

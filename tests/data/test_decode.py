@@ -23,7 +23,7 @@ from casting_inspect.data.decode import (
     read_square,
     resize_square,
 )
-from casting_inspect.data.header import read_header
+from casting_inspect.data.header import read_header, register_heif
 from casting_inspect.errors import UserError
 
 RNG = np.random.default_rng(20)
@@ -699,3 +699,21 @@ def test_shrinking_averages_areas() -> None:
     assert resize_square(image, 64).tobytes() == image.tobytes()
     with pytest.raises(ValueError, match="fit=crop"):
         resize_square(image, 16, "crop")
+
+
+def test_a_phones_picture_is_read(tmp_path: Path) -> None:
+    pytest.importorskip("pillow_heif")
+    register_heif()
+    pixels = np.zeros((48, 64, 3), np.uint8)
+    pixels[:24, :, 0] = 200  # red above
+    path = tmp_path / "IMG_1.jpg"  # phones' pictures are renamed often
+    Image.fromarray(pixels).save(path, format="HEIF", quality=95)
+    header = read_header(path)
+    assert (header.format, header.bits, header.width, header.height) == ("HEIF", 8, 64, 48)
+    found = decode(path)
+    assert found.shape == (48, 64, 3)
+    assert np.abs(found[4:20].astype(int) - pixels[4:20]).max() < 24
+    assert found[28:, :, 0].max() < 24
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(DecodeError, match="damaged"):
+        decode(path)

@@ -17,6 +17,7 @@ from PIL import Image
 
 from casting_inspect.data import intake, outcome, recipes
 from casting_inspect.data.decode import read_rgb
+from casting_inspect.data.header import register_heif
 from casting_inspect.data.intake import PrepareResult
 from casting_inspect.data.manifest import read_manifest, scan_folder
 from casting_inspect.errors import UserError
@@ -189,6 +190,77 @@ def test_bad_files_can_be_left_out(
     with pytest.raises(UserError, match="6 rejected"):
         prepare(damaged, out, aliases=ALIASES)
     assert snapshot(out) == before
+
+
+def test_his_own_folders_castings_and_lots(delivered: Path, tmp_path: Path) -> None:
+    picture(delivered / "Riß" / "T7_a.png")
+    words = {"normal": ["ok"], "lot_from": "folder:1", "group_from": "path:(T[0-9]+)_"}
+    frame = read_manifest(prepare(delivered, tmp_path / "out", **words).manifest)
+    assert dict(zip(frame["path"], frame["kind"], strict=True)) == {
+        "Riß/T7_a.png": "Riß",
+        "defekt/deep.tif": "defekt",
+        "defekt/turned.jpg": "defekt",
+        "test/NG/b.bmp": "NG",
+        "train/OK/Gußteil #1 [x]=y&z~, 'q'.jpeg": "",
+        "train/OK/a.png": "",
+    }
+    assert frame["group"].to_list() == ["T7", "", "", "", "", ""]
+    assert frame["lot"].to_list() == ["Riß", "defekt", "defekt", "test", "train", "train"]
+    assert prepare(delivered, tmp_path / "out", **words).unchanged
+    with pytest.raises(UserError, match="other pictures"):
+        prepare(delivered, tmp_path / "out", **{**words, "lot_from": "folder:-1"})
+
+
+def test_a_table_in_place_of_folders(delivered: Path, tmp_path: Path) -> None:
+    table = tmp_path / "Liste.csv"
+    rows = "Datei;Befund;Charge\ntest\\NG\\b.bmp;n.i.O.;L1\na.png;i.O.;L2\nfehlt.png;i.O.;L2\n"
+    table.write_bytes(rows.encode("cp1252"))
+    with pytest.raises(UserError, match=r"4 rejected: .*deep\.tif: not in the table"):
+        prepare(delivered, tmp_path / "out", manifest=table)
+    result = prepare(delivered, tmp_path / "out", manifest=table, on_bad="skip", lot_from="Charge")
+    frame = read_manifest(result.manifest)
+    assert frame[["path", "label", "Charge", "lot"]].values.tolist() == [
+        ["test/NG/b.bmp", "defective", "L1", "L1"],
+        ["train/OK/a.png", "normal", "L2", "L2"],
+    ]
+    assert ("fehlt.png", "in the table, but there is no such picture") in result.rejected
+    with pytest.raises(UserError, match="goes with recipe=folder"):
+        prepare(delivered, tmp_path / "new", "all", manifest=table)
+
+
+def test_folders_with_unknown_names_are_counted_with_what_to_type(
+    delivered: Path, tmp_path: Path
+) -> None:
+    picture(delivered / "Lunker" / "c.png")
+    with pytest.raises(UserError, match=r"'Lunker' \(1\).*add data\.normal=\[OK\]"):
+        prepare(delivered, tmp_path / "out")
+
+
+def test_a_stick_that_is_pulled_out_is_no_damaged_picture(
+    delivered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pulled(*_: object) -> object:
+        shutil.rmtree(delivered, ignore_errors=True)
+        return (6, 9, 3), None
+
+    whole = intake.decode
+    monkeypatch.setattr(intake, "decode", lambda *words: (whole(*words), pulled())[0])
+    with pytest.raises(UserError, match="Was a stick pulled out") as caught:
+        prepare(delivered, tmp_path / "out", on_bad="skip", workers=1)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_phones_picture_without_the_extra_says_how_to_get_it(
+    delivered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    register_heif.cache_clear()
+    (delivered / "train" / "OK" / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1")
+    result = prepare(delivered, tmp_path / "out", aliases=ALIASES, on_bad="skip")
+    assert [path for path, _ in result.rejected] == ["train/OK/IMG_1.HEIC"]
+    assert "casting-inspect[phone]" in result.rejected[0][1]
+    register_heif.cache_clear()
 
 
 def test_too_large_is_rejected_by_the_header(delivered: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from casting_inspect.data.class_names import class_names
 from casting_inspect.data.manifest import (
     COLUMNS,
     check_files,
@@ -61,6 +62,8 @@ def test_everything_else_is_kept_as_text(tmp_path: Path) -> None:
     [
         ("path,label\r\nGußteil.png,normal\r\n", "utf-8-sig"),
         ("path;label\nGußteil.png;normal\n", "utf-8"),
+        ("path;label\r\nGußteil.png;normal\r\n", "cp1252"),
+        ("Datei;Klasse\r\nGußteil.png;i.O.\r\n", "cp1252"),
         ('"path","label"\n\n"Gußteil.png","normal"\n,\n', "utf-8"),
         ("path , label\nGußteil.png,normal", "utf-8"),
     ],
@@ -74,6 +77,7 @@ def test_tables_as_spreadsheets_write_them(tmp_path: Path, text: str, encoding: 
     ("text", "message"),
     [
         ("path\na.png\n", r"manifest\.csv: no column 'label'"),
+        ("Teil,Klasse\n1,gut\n", r"no column 'path'.*found: Teil, Klasse; .*file names 'path'"),
         ("path,lable\na,normal\n", r"no column 'label'\. Did you mean 'lable'\?"),
         ("path,label,label\na,normal,normal\n", "column 'label' stands there twice"),
         ("path,label\na,normal\nb,nromal\n", r"csv, row 3: label 'nromal'.*mean 'normal'\?"),
@@ -97,12 +101,35 @@ def test_mistakes_name_file_and_row(tmp_path: Path, text: str, message: str) -> 
 
 
 def test_tables_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="not UTF-8"):
-        read_manifest(table(tmp_path, "path,label\nGuß.png,normal\n", "cp1252"))
+    with pytest.raises(UserError, match="a spreadsheet's own file"):
+        read_manifest(table(tmp_path, "PK\0path,label\n"))
     with pytest.raises(UserError, match="No such file"):
         read_manifest(tmp_path / "none.csv")
     with pytest.raises(UserError, match="cannot be read"):
         read_manifest(tmp_path)
+
+
+def test_words_for_classes_and_kinds(tmp_path: Path) -> None:
+    text = "Datei;Befund;defect_size\na.png;Gut;\nb.png;Riß;1,5\n"
+    frame = read_manifest(table(tmp_path, text, "cp1252"), class_names(None, ["gut"]))
+    assert frame[["label", "kind", "defect_size"]].values.tolist() == [
+        ["normal", "", ""],
+        ["defective", "Riß", "1.5"],
+    ]
+    with pytest.raises(UserError, match=r"row 3: label 'Riß' .*data\.normal="):
+        read_manifest(table(tmp_path, text, "cp1252"))
+
+
+def test_backslashes_lead_to_files(tmp_path: Path) -> None:
+    picture(tmp_path / "io" / "a.png")
+    listed = table(tmp_path, "path;label\nio\\a.png;io\n")
+    assert find_manifest(tmp_path, listed)["path"].to_list() == ["io/a.png"]
+
+
+def test_groups_and_lots_are_named_while_it_is_read(tmp_path: Path) -> None:
+    picture(tmp_path / "io" / "lot 3" / "T7_a.png")
+    frame = find_manifest(tmp_path, group_from="path:(T[0-9]+)", lot_from="folder:2")
+    assert frame[["group", "lot"]].values.tolist() == [["T7", "lot 3"]]
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)

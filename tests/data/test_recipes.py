@@ -125,12 +125,36 @@ def test_any_tree_keeps_its_paths() -> None:
     ]
     assert dict(plan.refused)["c.png"] == "not in a class folder"
     assert "contradict" in dict(plan.refused)["ok/bad/d.png"]
-    with pytest.raises(UserError, match="folders found: 'Gut', 'Schlecht'"):
-        plan_recipe("folder", ["Gut/a.png"], ["Schlecht/x.txt"], "in")
-    named = plan_recipe("folder", ["Gut/a.png"], [], "in", {"gut": "normal"})
+    with pytest.raises(UserError, match=r"folders found: 'Prima' \(1\)"):
+        plan_recipe("folder", ["Prima/a.png"], ["Mist/x.txt"], "in")
+    named = plan_recipe("folder", ["Prima/a.png"], [], "in", {"prima": "normal"})
     assert counts(named, "label") == {("normal",): 1}
     only_conflicts = plan_recipe("folder", ["ok/bad/d.png"], [], "in")
     assert len(only_conflicts.refused) == 1
+
+
+def test_every_folder_but_the_good_one_is_a_kind() -> None:
+    pictures = ["gut/a.png", "Riss/b.png", "ground_truth/Riss/b_mask.png", "c.png"]
+    plan = plan_recipe("folder", pictures, [], "in", None, ["Gut"])
+    assert counts(plan, "source", "label").keys() == {
+        ("gut/a.png", "normal"),
+        ("Riss/b.png", "defective"),
+    }
+    assert plan.more == {"Riss/b.png": {"kind": "Riss"}}
+    assert plan.refused == [("c.png", "not in a class folder")]
+    assert "'no folder' (1)" in plan.strange
+    assert plan.notes == ["1 masks of defects (ground_truth, masks) take no part"]
+
+
+def test_mvtecs_layout_is_said() -> None:
+    pictures = ["train/good/a.png", "test/good/b.png", "test/crack/c.png"]
+    plan = plan_recipe("folder", pictures, [], "in")
+    assert counts(plan, "label", "split") == {
+        ("normal", "train"): 1,
+        ("normal", "test"): 1,
+        ("defective", "test"): 1,
+    }
+    assert plan.notes == ["MVTec's layout: every folder of test/ but good is a kind of defect"]
 
 
 @pytest.mark.real

@@ -51,6 +51,9 @@ def survey(
         A row a file, in their order: ``width`` and ``height`` (upright), ``format``, ``mode``
         (Pillow's word, empty for TIFF), ``bits``, ``pixels`` (digest of the decoded picture) and
         ``reason`` (empty for a file that decodes).
+
+    Raises:
+        OSError: If a file is not there any more.
     """
     first = dict(zip(reversed(digests), reversed(paths), strict=True))
     names = sorted(first)
@@ -70,6 +73,7 @@ def _look(path: Path) -> _Seen:
         header = read_header(path)
         pixels = decode(path)
     except DecodeError as error:
+        path.stat()  # a picture that is gone is no damaged one, and nothing to keep in a cache
         return _Seen(0, 0, "", "", 0, "", str(error))
     digest = hashlib.sha256(f"{pixels.shape}{pixels.dtype}".encode())
     digest.update(pixels.tobytes())

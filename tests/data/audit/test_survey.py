@@ -41,3 +41,13 @@ def test_what_is_known_by_content_is_not_decoded_again(files, tmp_path, monkeypa
     monkeypatch.setattr(module, "decode", lambda path: pytest.fail(f"{path} decoded again"))
     two = described(files[::-1], tmp_path / "cache")
     assert one.iloc[::-1].to_numpy().tolist() == two.to_numpy().tolist()
+
+
+def test_a_picture_that_is_gone_is_not_kept_as_a_damaged_one(files, tmp_path):
+    digests = [sha256_of_file(path) for path in files]
+    whole = files[0].read_bytes()
+    files[0].unlink()
+    with pytest.raises(FileNotFoundError):
+        survey(files, digests, cache=tmp_path / "cache", progress=False)
+    files[0].write_bytes(whole)
+    assert described(files, tmp_path / "cache")["reason"][0] == ""
