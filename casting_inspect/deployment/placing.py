@@ -1,0 +1,171 @@
+"""What is done with a picture once it is judged: sorted into folders, its heatmap drawn."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Final
+
+import numpy as np
+
+from casting_inspect.data.header import DecodeError
+from casting_inspect.deployment.sources import Content, Item, shown
+from casting_inspect.deployment.stream import Judged
+from casting_inspect.deployment.verdict import Picture
+from casting_inspect.errors import UserError
+
+WAYS: Final = ("copy", "link", "move")
+
+
+@dataclass(frozen=True)
+class Sorting:
+    """Where judged pictures go.
+
+    Attributes:
+        folder: With a folder for each verdict below it.
+        way: One of ``WAYS``; ``link`` is a hard link, a symbolic one to another disk.
+    """
+
+    folder: Path
+    way: str
+
+    def put(self, item: Item, verdict: str) -> None:
+        """Put a picture where its verdict says; one that is there already stays as it is.
+
+        Raises:
+            UserError: If it cannot be written there.
+        """
+        target = self.folder / verdict / safe_path(item.name)
+        try:
+            put(item, target, self.way)
+        except OSError as error:
+            raise UserError(
+                f"sort.to={self.folder}: '{shown(item.name)}' cannot go there "
+                f"({error.strerror or error}); resume=true goes on"
+            ) from None
+
+
+def safe_path(name: str) -> PurePosixPath:
+    """Return a name as a path that cannot lead out of a folder."""
+    parts = PureWindowsPath(name).parts if "\\" in name else PurePosixPath(name).parts
+    kept = [part for part in parts if part not in ("..", ".", "/", "\\") and ":" not in part]
+    return PurePosixPath(*(kept or ["picture"]))
+
+
+def put(item: Item, target: Path, way: str) -> None:
+    """Copy, link or move a picture to a place of its own; repeating it changes nothing.
+
+    Another picture of that name keeps it, and this one's name gets a number.
+
+    Raises:
+        OSError: If that is not possible.
+    """
+    if item.file is not None and not item.file.is_file():
+        return  # moved before, or there never was one
+    try:
+        content: Content = item.file if item.file is not None else item.content()
+    except DecodeError:
+        return  # a damaged member of an archive: there is nothing to put
+    free = _place_for(content, target)
+    if free is not None:
+        free.parent.mkdir(parents=True, exist_ok=True)
+        if not isinstance(content, Path):
+            _write(free, content if isinstance(content, bytes) else _png(content))
+        elif way == "link":
+            _link(content, free)
+        elif way == "copy" or not _renamed(content, free):
+            _write(free, content)
+    if way == "move" and isinstance(content, Path):
+        content.unlink(missing_ok=True)
+
+
+def _write(place: Path, content: Path | bytes) -> None:
+    """Write a file in one step; what a kill leaves of it is taken up by the next attempt."""
+    temporary = place.with_name(f".{place.name}.part")
+    try:
+        if isinstance(content, bytes):
+            temporary.write_bytes(content)
+        else:
+            shutil.copy2(content, temporary)
+        os.replace(temporary, place)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _place_for(content: Content, target: Path) -> Path | None:
+    """Return the first free name from a target's on, or None: the very picture is there."""
+    place, number = target, 1
+    while os.path.lexists(place):
+        if _same(content, place):
+            return None
+        number += 1
+        place = target.with_name(f"{target.stem}-{number}{target.suffix}")
+    return place
+
+
+def _same(content: Content, place: Path) -> bool:
+    if not place.is_file():
+        return False
+    if isinstance(content, Path):
+        return filecmp.cmp(content, place, shallow=False)
+    return place.read_bytes() == (content if isinstance(content, bytes) else _png(content))
+
+
+def _link(file: Path, place: Path) -> None:
+    try:
+        os.link(file, place)
+    except OSError:  # another disk, or one that has no such links
+        place.symlink_to(file.resolve())
+
+
+def _renamed(file: Path, place: Path) -> bool:
+    """Move within a disk, in one step; False where it is another one."""
+    try:
+        file.rename(place)
+    except OSError:
+        return False
+    return True
+
+
+def _png(picture: Picture) -> bytes:
+    import cv2
+
+    done, data = cv2.imencode(".png", picture[..., ::-1] if picture.ndim == 3 else picture)
+    assert done
+    return bytes(data.tobytes())
+
+
+def draw_heatmap(judged: Judged, folder: Path) -> bool:
+    """Write a picture beside itself with its map of evidence, as ``NAME.heatmap.jpg``.
+
+    Returns:
+        Whether there is a map.
+
+    Raises:
+        UserError: If it cannot be written.
+    """
+    if judged.verdict is None or judged.verdict.heatmap is None or judged.picture is None:
+        return False
+    import cv2
+
+    from casting_inspect.evaluation.overlays import jpeg, overlay
+    from casting_inspect.evaluation.pointing import peak
+
+    heat, colour = judged.verdict.heatmap, judged.picture
+    if colour.ndim == 2:
+        colour = np.asarray(cv2.cvtColor(colour, cv2.COLOR_GRAY2RGB), np.uint8)
+    name = safe_path(judged.item.name)
+    target = folder / judged.row.verdict / name.with_name(f"{name.name}.heatmap.jpg")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _write(target, jpeg(overlay(colour, heat, *peak(heat))))
+    except OSError as error:
+        raise UserError(
+            f"heatmaps.to={folder}: cannot be written ({error.strerror or error}); resume=true "
+            "goes on"
+        ) from None
+    return True

@@ -1,0 +1,311 @@
+"""The table of verdicts: a row a picture, written as it comes, whole even after a kill."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from io import FileIO
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from casting_inspect.deployment.verdict import PictureScorer
+from casting_inspect.errors import UserError
+from casting_inspect.files import replacing
+
+VERDICTS: Final = ("normal", "defective", "review", "error")
+ENDINGS: Final = (".csv", ".jsonl", ".parquet")
+PART: Final = ".part"
+"""Follows the name of a table that is not finished."""
+CHUNK: Final = 10_000
+"""Rows that become Parquet at once."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is said of one picture.
+
+    Attributes:
+        path: Its name in the source.
+        verdict: One of ``VERDICTS``; ``error`` is never a pass.
+        p_normal: Probability of normal, None with ``error``.
+        threshold: A picture passes above it.
+        model: SHA-256 of the model.
+        milliseconds: Reading, decoding, and its share of its batch's scoring.
+        time: When it was judged, ISO 8601 in UTC.
+        error: Why there is no verdict; empty when there is one.
+    """
+
+    path: str
+    verdict: str
+    p_normal: float | None
+    threshold: float
+    model: str
+    milliseconds: float
+    time: str
+    error: str = ""
+
+
+COLUMNS: Final = tuple(each.name for each in fields(Row))
+
+
+class Table:
+    """The rows of one output file.
+
+    A run that ends writes to ``NAME.part`` and takes the name at its end, so that a file of that
+    name is complete. A stream, which has no end, writes CSV and JSON Lines under their name.
+    Parquet is collected as JSON Lines and turned at the end.
+
+    Args:
+        out: The file; its ending chooses the format.
+        resume: Whether to go on with what is there.
+        live: Whether this is a stream.
+
+    Raises:
+        UserError: If it is there and not to be gone on with, damaged, or cannot be written.
+    """
+
+    def __init__(self, out: Path, *, resume: bool = False, live: bool = False) -> None:
+        self.out = out
+        self.kind = out.suffix.lower()
+        if self.kind == ".parquet":
+            _pyarrow()
+        self.in_place = live and self.kind != ".parquet"
+        self.part = out if self.in_place else out.with_name(out.name + PART)
+        self._stream: FileIO | None = None
+        self._end = 0
+        self._dirty = False
+        if not resume:
+            self._refuse_what_is_there()
+        elif not self.part.exists() and out.with_name(out.name + PART).exists():
+            os.replace(out.with_name(out.name + PART), self.part)
+        self._check_writable()
+
+    def _refuse_what_is_there(self) -> None:
+        for path in dict.fromkeys((self.out.with_name(self.out.name + PART), self.out)):
+            if path.exists():
+                what = "rows of an interrupted run" if path != self.out else "a finished table"
+                raise UserError(
+                    f"out={self.out}: {path.name} is there, {what}; resume=true goes on with it, "
+                    "or give another name"
+                )
+
+    def _check_writable(self) -> None:
+        """Try to write before anything costs time; leave nothing behind."""
+        try:
+            self.out.parent.mkdir(parents=True, exist_ok=True)
+            new = not self.part.exists()
+            with self.part.open("ab"):
+                pass
+            if new:
+                self.part.unlink()
+        except OSError as error:
+            raise self._failed(error) from None
+
+    def _failed(self, error: OSError) -> UserError:
+        rest = f"; rows so far are in {self.part}, resume=true goes on" if self._dirty else ""
+        return UserError(f"out={self.out}: cannot be written ({error.strerror or error}){rest}")
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the rows of an earlier run, and drop a last one that was cut off.
+
+        Raises:
+            UserError: If there is something else.
+        """
+        if self.part.exists():
+            yield from self._read_part()
+        elif self.kind == ".parquet" and self.out.exists():
+            yield from _from_parquet(self.out)
+        elif self.out.exists():
+            with self.out.open("rb") as stream:
+                yield from self._lines(stream)
+                if self._end != self.out.stat().st_size:
+                    raise UserError(f"{self.out}: its last row is cut off; give another name")
+
+    def _read_part(self) -> Iterator[Row]:
+        with self.part.open("r+b") as stream:
+            yield from self._lines(stream)
+            stream.truncate(self._end)  # what a kill cut off
+        self._dirty = self._end > 0
+
+    def _lines(self, stream: BinaryIO) -> Iterator[Row]:
+        self._end = 0
+        for number, line in enumerate(stream, start=1):
+            if not line.endswith(b"\n"):
+                return
+            self._end += len(line)
+            if self.kind == ".csv" and number == 1:
+                if line.rstrip(b"\r\n").decode("utf-8", "replace").split(",") != list(COLUMNS):
+                    raise UserError(f"{stream.name}: is no table of verdicts (row 1); give another")
+                continue
+            row = self._parsed(line)
+            if row is None:
+                raise UserError(f"{stream.name}, row {number}: damaged; give another out=FILE")
+            yield row
+
+    def _parsed(self, line: bytes) -> Row | None:
+        try:
+            text = line.decode("utf-8")
+            if self.kind != ".csv":
+                found = json.loads(text)
+                return Row(**found) if set(found) == set(COLUMNS) else None
+            path, verdict, p_normal, threshold, model, spent, time, error = next(
+                csv.reader([text], strict=True)
+            )
+            score = float(p_normal) if p_normal else None
+            return Row(path, verdict, score, float(threshold), model, float(spent), time, error)
+        except (ValueError, TypeError, StopIteration, csv.Error):
+            return None
+
+    def write(self, rows: list[Row]) -> None:
+        """Append rows, and hand them to the system so that a kill cannot take them.
+
+        Raises:
+            UserError: If the disk is full or gone; whole rows alone are left.
+        """
+        try:
+            stream = self._stream or self._open()
+            self._put(stream, "".join(map(self._text, rows)))
+        except OSError as error:
+            self._cut()
+            raise self._failed(error) from None
+
+    def _put(self, stream: FileIO, text: str) -> None:
+        write_all(stream, text)
+        self._end = stream.tell()
+        self._dirty = True
+
+    def _open(self) -> FileIO:
+        if not self.part.exists() and self.out.exists():  # finished, and there are more pictures
+            self._reopen()
+        # without a buffer: what is in one when the disk is full would be tried again at the end
+        stream = self.part.open("ab", buffering=0)
+        self._stream = stream
+        self._end = stream.tell()
+        if self.kind == ".csv" and self._end == 0:
+            self._put(stream, ",".join(COLUMNS) + "\n")
+        return stream
+
+    def _reopen(self) -> None:
+        if self.kind != ".parquet":
+            os.replace(self.out, self.part)
+            return
+        with replacing(self.part) as spool, spool.open("w", encoding="utf-8", newline="") as stream:
+            for row in _from_parquet(self.out):
+                stream.write(self._text(row))
+
+    def _cut(self) -> None:
+        """Remove a row that was written in part."""
+        if self._stream is not None:
+            try:
+                self._stream.truncate(self._end)
+            except OSError:
+                return
+
+    def _text(self, row: Row) -> str:
+        if self.kind != ".csv":
+            return json.dumps(asdict(row), ensure_ascii=False) + "\n"
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerow(asdict(row).values())
+        return text.getvalue()
+
+    def finish(self) -> None:
+        """Give the file its name: every row is there.
+
+        Raises:
+            UserError: If that cannot be written.
+        """
+        self.close()
+        if self.in_place or not self.part.exists():
+            return
+        try:
+            if self.kind == ".parquet":
+                self._to_parquet()
+            else:
+                os.replace(self.part, self.out)
+        except OSError as error:
+            raise self._failed(error) from None
+
+    def close(self) -> None:
+        """Let go of the file, finished or not."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def _to_parquet(self) -> None:
+        arrow = _pyarrow()
+        text, number = arrow.string(), arrow.float64()
+        types = {"p_normal": number, "threshold": number, "milliseconds": number}
+        schema = arrow.schema([(name, types.get(name, text)) for name in COLUMNS])
+        rows = map(asdict, self._read_part())
+        with (
+            replacing(self.out) as temporary,
+            arrow.parquet.ParquetWriter(temporary, schema) as writer,
+        ):
+            while chunk := list(itertools.islice(rows, CHUNK)):
+                writer.write_table(arrow.Table.from_pylist(chunk, schema))
+        self.part.unlink()
+
+
+def has_rows(out: Path) -> bool:
+    """Say whether a table was begun."""
+    return out.exists() or out.with_name(out.name + PART).exists()
+
+
+def write_all(stream: FileIO, text: str) -> None:
+    """Write all of a text to a file without a buffer.
+
+    Raises:
+        OSError: If there is no room for all of it; a part is there then.
+    """
+    rest = memoryview(text.encode("utf-8"))
+    while rest:
+        rest = rest[stream.write(rest) :]  # a disk that is nearly full takes a part
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise UserError(
+            "out: Parquet needs pyarrow, which is not installed: pip install "
+            "'casting-inspect[parquet]', or write .csv or .jsonl"
+        ) from None
+    return pyarrow
+
+
+def _from_parquet(path: Path) -> Iterator[Row]:
+    arrow = _pyarrow()
+    try:
+        table = arrow.parquet.ParquetFile(path)
+        if tuple(table.schema_arrow.names) != COLUMNS:
+            raise UserError(f"{path}: is no table of verdicts; give another name")
+        for batch in table.iter_batches(CHUNK):
+            for found in batch.to_pylist():
+                yield Row(**found)
+        table.close()
+    except (arrow.ArrowException, OSError) as error:
+        raise UserError(f"{path}: cannot be read as Parquet ({error})") from None
+
+
+def check_same(row: Row, scorer: PictureScorer, out: Path) -> None:
+    """Check that a row of an earlier run was judged as rows will be now.
+
+    Raises:
+        UserError: If by another model or at another threshold; the line says which.
+    """
+    differs = []
+    if row.model != scorer.digest:
+        differs.append(f"model {row.model[:12]} there, {scorer.digest[:12]} now")
+    if row.threshold != scorer.limits.high:
+        differs.append(f"threshold {row.threshold:.9g} there, {scorer.limits.high:.9g} now")
+    if differs:
+        raise UserError(
+            f"out={out}: was begun with another model ({'; '.join(differs)}); give another name, "
+            "or the model that it was begun with"
+        )

@@ -1,0 +1,256 @@
+"""What is to be inspected: a file, folder, glob, zip, manifest or list, as names and contents."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from casting_inspect.data.archive import Source, ZipSource, files_below
+from casting_inspect.data.decode import MAX_PIXELS, byte_limit
+from casting_inspect.data.folders import is_picture
+from casting_inspect.data.header import DecodeError
+from casting_inspect.deployment.verdict import Picture
+from casting_inspect.errors import UserError
+
+Content = Path | bytes | Picture
+"""A file, its bytes, or a picture that is decoded already, as a camera gives it."""
+TABLES: Final = (".csv",)
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One picture to inspect.
+
+    Attributes:
+        name: What its row calls it.
+        content: Gives its content; raises `DecodeError` when that cannot be had.
+        file: Where it lies as a file of its own, or None.
+        mark: What tells it from other pictures of its name; empty where a name is used once.
+    """
+
+    name: str
+    content: Callable[[], Content]
+    file: Path | None = None
+    mark: str = ""
+
+
+@dataclass
+class Items:
+    """The pictures of a source, in an order that stays the same.
+
+    Attributes:
+        where: The source as it was given.
+        each: The pictures.
+        total: How many there are, or None: nobody knows yet.
+        live: Whether they come as time goes by, so that each is wanted at once.
+        endless: Whether they come until they are stopped.
+        left_out: Files that are no pictures.
+        repeated: Names that came again; each is inspected once.
+        close: Lets go of what is open.
+    """
+
+    where: str
+    each: Iterable[Item]
+    total: int | None = None
+    live: bool = False
+    endless: bool = False
+    left_out: list[str] = field(default_factory=list)
+    repeated: list[str] = field(default_factory=list)
+    close: Callable[[], None] = lambda: None
+
+
+def shown(name: str) -> str:
+    """Return a name as rows hold it: on one line and in UTF-8, odd bytes escaped."""
+    text = name.encode("utf-8", "backslashreplace").decode("utf-8")
+    return _CONTROL.sub(lambda sign: f"\\x{ord(sign.group()):02x}", text)
+
+
+def key_of(name: str) -> bytes:
+    """Return what a name is remembered by, in little memory."""
+    return hashlib.blake2b(shown(name).encode("utf-8"), digest_size=16).digest()
+
+
+def open_items(
+    source: str,
+    *,
+    root: Path | None = None,
+    outputs: Iterable[Path] = (),
+    lines: Iterable[bytes] = (),
+    max_pixels: int = MAX_PIXELS,
+    emptied: bool = False,
+) -> Items:
+    """Return the pictures of a file, folder, glob, zip, manifest, or of a list.
+
+    Args:
+        source: What the user gave; ``-`` is a list, one path a line.
+        root: What paths in a manifest or a list are relative to; None: the manifest's folder, and
+            for a list this process's.
+        outputs: Folders that results go to, and that are no source although they may lie in one.
+        lines: The list, for ``-``.
+        max_pixels: Members of a zip file that cannot be so few pixels are not unpacked.
+        emptied: Whether an earlier run may have moved all pictures out of a folder or glob.
+
+    Raises:
+        UserError: If there is nothing to inspect there.
+    """
+    if source == "-":
+        found = Items("the list", (), live=True)
+        found.each = _listed(lines, root or Path(), found)
+        return found
+    path = Path(source)
+    try:
+        if path.is_dir():
+            return _folder(path, list(outputs), emptied)
+        if path.suffix.lower() == ".zip" and path.is_file():
+            return _zip(path, max_pixels)
+        if path.suffix.lower() in TABLES and path.is_file():
+            return _manifest(path, root)
+        if path.exists():
+            return Items(source, [_file_item(source, path)], 1)
+    except OSError as error:
+        at = f": {error.filename}" if error.filename not in (None, source) else ""
+        reason = f"{error.strerror or error}{at}"
+        raise UserError(f"source={source}: cannot be read ({reason})") from None
+    if glob.has_magic(source):
+        return _glob(source, emptied)
+    raise UserError(f"source={source}: there is no such file or folder")
+
+
+def _file_item(name: str, path: Path) -> Item:
+    return Item(name, lambda: path, path)
+
+
+def _folder(root: Path, outputs: list[Path], emptied: bool) -> Items:
+    """Return the pictures below a folder, sorted within each of its folders."""
+    within = [place.resolve() for place in outputs]
+    if any(root.resolve().is_relative_to(place) for place in within):
+        raise UserError(f"source={root}: results must not go to the folder that is inspected")
+    found = Items(str(root), ())
+    names: list[str] = []
+    for file in files_below(root):
+        if within and any(file.resolve().is_relative_to(place) for place in within):
+            continue
+        name = file.relative_to(root).as_posix()
+        kept = is_picture(name, partial(_start, file))
+        (names if kept else found.left_out).append(name)
+    if not names and not emptied:
+        raise UserError(f"source={root}: {_nothing(found.left_out)}")
+    found.each = (_file_item(name, root / name) for name in names)
+    found.total = len(names)
+    return found
+
+
+def _nothing(left_out: list[str]) -> str:
+    if not left_out:
+        return "the folder is empty"
+    return f"no picture is in it ({len(left_out)} other files, such as {shown(left_out[0])})"
+
+
+def _start(file: Path) -> bytes:
+    """Return a file's first bytes; nothing of what is no regular file, which might block."""
+    try:
+        if not file.is_file():
+            return b""
+        with file.open("rb") as stream:
+            return stream.read(16)
+    except OSError:
+        return b""
+
+
+def _glob(pattern: str, emptied: bool) -> Items:
+    found = Items(pattern, ())
+    found_names = glob.iglob(pattern, recursive=True)  # noqa: PTH207 - Path takes no absolute one
+    files = sorted({name for name in found_names if not Path(name).is_dir()})
+    names: list[str] = []
+    for name in files:
+        kept = is_picture(Path(name).as_posix(), partial(_start, Path(name)))
+        (names if kept else found.left_out).append(name)
+    if not names and not emptied:
+        raise UserError(f"source={pattern}: no picture has such a name")
+    found.each = (_file_item(name, Path(name)) for name in names)
+    found.total = len(names)
+    return found
+
+
+def _zip(path: Path, max_pixels: int) -> Items:
+    archive: Source = ZipSource(path)
+    found = Items(str(path), (), close=archive.close)
+    names: list[str] = []
+    for entry in archive.entries:
+        kept = is_picture(entry.path, partial(archive.start, entry.path))
+        (names if kept else found.left_out).append(entry.path)
+    if not names:
+        archive.close()
+        raise UserError(f"source={path}: no picture is in it")
+    limit = byte_limit(max_pixels)
+    found.each = (Item(name, partial(archive.read, name, limit)) for name in names)
+    found.total = len(names)
+    return found
+
+
+def _manifest(path: Path, root: Path | None) -> Items:
+    from casting_inspect.data.manifest_cells import known_header, read_rows
+
+    raw, rows = read_rows(path)
+    header = known_header(raw)
+    if "path" not in header:
+        raise UserError(f"{path}: no column 'path'")
+    at = header.index("path")
+    found = Items(str(path), ())
+    names = list(_once((cells[at] for _, cells in rows), found))
+    base = path.parent if root is None else root
+    found.each = (_file_item(name, base / name) for name in names)
+    found.total = len(names)
+    return found
+
+
+def _once(names: Iterable[str], found: Items) -> Iterator[str]:
+    """Yield names, each one once; those that come again are noted."""
+    seen: set[bytes] = set()
+    for name in names:
+        key = key_of(name)
+        if key in seen:
+            found.repeated.append(name)
+        else:
+            seen.add(key)
+            yield name
+
+
+def _listed(lines: Iterable[bytes], root: Path, found: Items) -> Iterator[Item]:
+    """Yield the pictures of a list, read as it comes; an empty list is a mistake."""
+    names = (_decoded(line) for line in lines)
+    empty = True
+    for name in _once((name for name in names if name), found):
+        empty = False
+        yield _file_item(name, root / name)
+    if empty:
+        raise UserError("source=-: the list on standard input is empty: give a path a line")
+
+
+def _decoded(line: bytes) -> str:
+    return line.rstrip(b"\r\n").decode("utf-8", "surrogateescape")
+
+
+def stream_lines(descriptor: int) -> Iterator[bytes]:
+    """Yield the lines of an open file as they come.
+
+    Past Python's own buffers: a thread that waits in one of those keeps the process from ending.
+    """
+    import os
+
+    rest = b""
+    while more := os.read(descriptor, 65536):
+        *lines, rest = (rest + more).split(b"\n")
+        yield from lines
+    if rest:
+        yield rest
+
+
+__all__ = ["Content", "DecodeError", "Item", "Items", "key_of", "open_items", "shown"]

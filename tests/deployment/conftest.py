@@ -1,0 +1,46 @@
+"""One run and its float bundle, for all tests of this folder."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from made_runs import make_run
+
+from casting_inspect import export
+
+
+@pytest.fixture(autouse=True, scope="session")
+def standard_error_stays_open() -> None:
+    """Keep absl, which OpenVINO imports, from closing pytest's stderr when Hydra sets up logs."""
+    logging = pytest.importorskip("absl.logging", reason="tensorboard brings it")
+    logging.get_absl_handler().python_handler.stream = sys.__stderr__
+
+
+@pytest.fixture(scope="session")
+def run(castings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_run(tmp_path_factory.mktemp("runs") / "run", castings)
+
+
+@pytest.fixture(scope="session")
+def bundle(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the run's bundle, in float32, for every runtime that is installed."""
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package, reason="the extra 'export' is not installed")
+    out = tmp_path_factory.mktemp("bundles") / "bundle"
+    words = [f"run={run}", f"out={out}", f"format=[{','.join(formats())}]", "precision=fp32"]
+    assert export.main(words) == 0
+    return out
+
+
+def formats() -> list[str]:
+    """Return the formats whose packages are installed."""
+    import importlib.util
+
+    known = {"onnx": ("onnxscript", "onnxruntime"), "openvino": ("openvino", "nncf")}
+    return [
+        name
+        for name, packages in known.items()
+        if all(importlib.util.find_spec(package) for package in packages)
+    ]

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from made_runs import CNN, VGG19
+from torch import nn
+
+from casting_inspect.deployment.graph import Shipped, export_onnx, gives_map, quantisable
+from casting_inspect.deployment.runtimes import open_model
+from casting_inspect.errors import UserError
+from casting_inspect.evaluation.calibration import Calibration
+from casting_inspect.models.build import build_network
+
+SIDE = 64
+LIN = {"_target_": "casting_inspect.models.lin2018.Lin2018", "width": 4, "regions": 4, "crop": 16}
+NGUYEN = {"_target_": "casting_inspect.models.nguyen2021.Nguyen2021", "width": 4, "parts": 2}
+NETWORKS: dict[str, dict[str, Any]] = {
+    "cnn": CNN,
+    "lin2018": LIN,
+    "nguyen2021": NGUYEN,
+    "gap": VGG19,
+    "attention": {**VGG19, "head": "attention"},
+    "pyramid": {**VGG19, "head": "pyramid"},
+    "local": {**VGG19, "contrast": "local"},
+    "batch_norm": {**VGG19, "batch_norm": True},
+}
+
+
+def network_of(name: str) -> nn.Module:
+    torch.manual_seed(1)
+    return build_network(NETWORKS[name]).eval()
+
+
+def pixels_of(count: int) -> np.ndarray:
+    import cv2
+
+    random = np.random.default_rng(count)
+    coarse = random.integers(0, 256, (count, 6, 6, 3), dtype=np.uint8)
+    return np.stack([cv2.resize(one, (SIDE, SIDE)) for one in coarse])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_graph_gives_what_the_network_gives(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="the extra 'export' is not installed")
+    onnx = pytest.importorskip("onnx")
+    network, path = network_of(name), tmp_path / "model.onnx"
+    calibration, shift = Calibration(slope=0.5, intercept=0.25), 3.0
+    has_map = gives_map(network, SIDE)
+    assert has_map == (name in ("gap", "attention", "local", "batch_norm"))
+    export_onnx(Shipped(network, calibration, shift, heatmap=has_map).eval(), SIDE, path)
+    engine = open_model("onnxruntime", path)
+    for count in (1, 2, 7):
+        pixels = pixels_of(count)
+        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+        with torch.inference_mode():
+            logits = network(images).double().numpy()
+        log_odds = calibration.log_odds(logits[:, 1] - logits[:, 0]) + shift
+        scored = engine(pixels)
+        np.testing.assert_allclose(scored.log_odds, log_odds, atol=2e-4)
+        np.testing.assert_allclose(scored.p_normal, 1 / (1 + np.exp(-log_odds)), atol=1e-4)
+        assert (scored.heatmap is not None) == has_map
+    model = onnx.load(str(path))
+    named = {node.name for node in model.graph.node}
+    assert set(quantisable(network)) <= named
+    assert b"site-packages" not in path.read_bytes()  # no traces of where it was made
+
+
+def test_the_map_is_the_networks_own_from_0_to_1() -> None:
+    network = network_of("attention")
+    shipped = Shipped(network, Calibration(), 0.0, heatmap=True).eval()
+    pixels = torch.from_numpy(pixels_of(3))
+    with torch.inference_mode():
+        heat = shipped(pixels)[2]
+        own = network.forward_with_map(pixels.permute(0, 3, 1, 2).float() / 255)[1][:, 0]  # type: ignore[operator]
+    torch.testing.assert_close(heat, own / own.amax(dim=(1, 2), keepdim=True))
+
+
+def test_a_picture_without_evidence_has_an_empty_map() -> None:
+    class Sure(nn.Module):
+        def forward_with_map(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return torch.zeros(len(images), 2), -torch.ones(len(images), 1, 3, 3)
+
+    heat = Shipped(Sure(), Calibration(), 0.0, heatmap=True)(torch.zeros(2, 8, 8, 3))[2]
+    assert torch.equal(heat, torch.zeros(2, 3, 3))
+
+
+def test_what_onnx_has_no_word_for_is_one_line(tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript", reason="the extra 'export' is not installed")
+
+    class Own(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            if images.mean() > 0.5:  # which way is taken depends on the picture
+                return images.mean(dim=(2, 3))[:, :2]
+            return images.amax(dim=(2, 3))[:, :2]
+
+    with pytest.raises(UserError, match="Own cannot be written as ONNX"):
+        export_onnx(Shipped(Own(), Calibration(), 0.0, heatmap=False), SIDE, tmp_path / "m.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_neither_head_nor_normalisation_is_quantised() -> None:
+    assert len(quantisable(network_of("gap"))) == 16
+    assert all(name.startswith("features.") for name in quantisable(network_of("attention")))
+    assert "linear" not in quantisable(network_of("cnn"))

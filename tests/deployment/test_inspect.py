@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import subprocess
+import threading
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from stubs import StubScorer, generated, grey_png, verdict_of_grey, write_grey
+
+from casting_inspect.deployment.drop import Drop, watch
+from casting_inspect.deployment.inspect import Outcome, Wanted, inspect
+from casting_inspect.deployment.ledger import Ledger
+from casting_inspect.deployment.placing import Sorting
+from casting_inspect.deployment.rows import Row, Table
+from casting_inspect.deployment.sources import Items, open_items
+from casting_inspect.deployment.stream import Pace
+from casting_inspect.errors import UserError
+
+VALUES = [0, 60, 110, 130, 200, 255]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for value in VALUES:
+        write_grey(tmp_path / "in" / f"{value:03d}.png", value)
+    (tmp_path / "in" / "broken.png").write_bytes(grey_png(255)[:-9])
+    return tmp_path / "in"
+
+
+def run(items: Items, wanted: Wanted, scorer: StubScorer | None = None, **more: object) -> Outcome:
+    said: list[str] = []
+    pace = Pace(batch=4, live=items.live)
+    return inspect(items, lambda: scorer or StubScorer(), wanted, pace, said.append, **more)  # type: ignore[arg-type]
+
+
+def rows_in(out: Path) -> list[Row]:
+    return list(Table(out, resume=True).rows())
+
+
+def test_every_picture_has_its_row_and_its_count(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "v.csv"
+    outcome = run(open_items(str(folder)), Wanted(out))
+    rows = rows_in(out)
+    assert [row.path for row in rows] == [*(f"{v:03d}.png" for v in VALUES), "broken.png"]
+    assert [row.verdict for row in rows] == [*map(verdict_of_grey, VALUES), "error"]
+    assert rows[-1].p_normal is None
+    assert "truncated" in rows[-1].error
+    counts = {"normal": 2, "defective": 2, "review": 2, "error": 1}
+    assert dict(outcome.tally.counts) == counts
+    assert outcome.tally.words() == "2 passed, 2 rejected, 2 doubtful, 1 error"
+    codes = [outcome.tally.exit_code(fail_on) for fail_on in (None, "defective", "review")]
+    assert codes == [3, 1, 1]
+
+
+def test_it_goes_on_where_it_was_left(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "v.jsonl"
+    run(open_items(str(folder)), Wanted(out, limit=3))
+    write_grey(folder / "000a.png", 250)  # between those that are done
+    scorer = StubScorer()
+    outcome = run(open_items(str(folder)), Wanted(out, resume=True), scorer)
+    assert sum(scorer.batches) == 4
+    names = [row.path for row in rows_in(out)]
+    assert sorted(names) == sorted(path.name for path in folder.iterdir())
+    assert outcome.tally.before == 3
+    assert outcome.tally.counts.total() == 8
+    before = out.read_bytes()
+    again = run(open_items(str(folder)), Wanted(out, resume=True))
+    assert again.tally.done == 0
+    assert out.read_bytes() == before
+
+
+def test_another_model_does_not_go_on(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "v.csv"
+    run(open_items(str(folder)), Wanted(out, limit=3))
+    before = out.read_bytes()
+    with pytest.raises(UserError, match="was begun with another model"):
+        run(open_items(str(folder)), Wanted(out, resume=True), StubScorer(digest="cd" * 32))
+    assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize("how", ["copy", "move"])
+def test_what_a_kill_left_unsorted_is_sorted(folder: Path, tmp_path: Path, how: str) -> None:
+    out, sorting = tmp_path / "v.csv", Sorting(tmp_path / "sorted", how)
+    run(open_items(str(folder)), Wanted(out, limit=3))  # rows, and not sorted
+    run(open_items(str(folder)), Wanted(out, resume=True, sorting=sorting))
+    found = {path.name: path.parent.name for path in sorting.folder.rglob("*") if path.is_file()}
+    assert found == {row.path: row.verdict for row in rows_in(out)}
+    assert len(found) == 7
+    assert any(folder.iterdir()) == (how == "copy")
+
+
+def test_a_zip_is_sorted_and_mapped(folder: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
+        for path in folder.iterdir():
+            archive.write(path, f"lot/{path.name}")
+    wanted = Wanted(
+        tmp_path / "v.csv",
+        sorting=Sorting(tmp_path / "sorted", "copy"),
+        heatmaps=tmp_path / "heat",
+        heatmaps_of="rejected",
+    )
+    run(open_items(str(tmp_path / "z.zip")), wanted, StubScorer(heat=True))
+    assert (tmp_path / "sorted/normal/lot/255.png").read_bytes() == grey_png(255)
+    drawn = sorted(
+        path.relative_to(tmp_path / "heat").as_posix()
+        for path in (tmp_path / "heat").rglob("*.jpg")
+    )
+    assert drawn == [
+        *(f"defective/lot/{v:03d}.png.heatmap.jpg" for v in (0, 60)),
+        *(f"review/lot/{v:03d}.png.heatmap.jpg" for v in (110, 130)),
+    ]
+
+
+def drop_run(folder: Path, wanted: Wanted, count: int, **more: object) -> Outcome:
+    """Inspect so many pictures of a drop folder."""
+    stop = threading.Event()
+    timer = threading.Timer(20, stop.set)
+    timer.start()
+    outputs = tuple(path for path in (wanted.done,) if path)
+    drop = Drop(folder, poll=0.02, settle=0.1, outputs=outputs)
+    limited = Wanted(**{**vars(wanted), "limit": count})
+    ledger = Ledger(wanted.out.with_name(f"{wanted.out.name}.seen"))
+    try:
+        return run(watch(drop, stop, print), limited, ledger=ledger, stop=stop, **more)
+    finally:
+        timer.cancel()
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_drop_folder_is_left_and_taken_up_again(
+    folder: Path, tmp_path: Path, moved: bool
+) -> None:
+    out = tmp_path / "v.csv"
+    wanted = Wanted(out, resume=True, done=folder / "done" if moved else None)
+    drop_run(folder, wanted, 3)
+    assert len(rows_in(out)) == 3
+    drop_run(folder, wanted, 4)
+    assert sorted(row.path for row in rows_in(out)) == sorted(
+        path.name for path in (folder / "done" if moved else folder).iterdir()
+    )
+    write_grey(folder / "000.png", 255, 40)  # the camera counts from 0 again
+    outcome = drop_run(folder, wanted, 1)
+    last = rows_in(out)[-1]
+    assert (last.path, last.verdict) == ("000.png", "normal")
+    assert outcome.tally.counts.total() == 8
+    if moved:
+        assert {path.name for path in folder.iterdir()} == {"done"}
+        assert (folder / "done" / "000-2.png").is_file()
+
+
+def test_what_a_kill_left_in_the_drop_folder_is_moved(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "v.csv"
+    drop_run(folder, Wanted(out, resume=True), 4)  # rows, and nothing moved
+    drop_run(folder, Wanted(out, resume=True, done=tmp_path / "done"), 3)
+    assert len(rows_in(out)) == 7
+    assert len(list((tmp_path / "done").iterdir())) == 7
+    assert not any(folder.iterdir())
+
+
+def test_no_scorer_is_made_for_a_table_that_cannot_be_written(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+
+    def never() -> StubScorer:
+        raise AssertionError
+
+    with pytest.raises(UserError, match="cannot be written"):
+        inspect(open_items(str(folder)), never, Wanted(tmp_path / "file/v.csv"), Pace(), print)
+
+
+def test_a_model_that_cannot_be_opened_leaves_nothing(folder: Path, tmp_path: Path) -> None:
+    def broken() -> StubScorer:
+        raise UserError("the bundle is damaged")
+
+    with pytest.raises(UserError, match="damaged"):
+        inspect(open_items(str(folder)), broken, Wanted(tmp_path / "v.csv"), Pace(), print)
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Return a disk of 64 KiB, or skip where none can be mounted."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
+    try:
+        done = subprocess.run(words, capture_output=True, check=False).returncode == 0
+    except OSError:
+        done = False
+    if not done:
+        pytest.skip("no disk can be mounted here")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_a_full_disk_leaves_whole_rows_to_go_on_with(small_disk: Path, ending: str) -> None:
+    out, ballast = small_disk / f"v.{ending}", small_disk / "ballast"
+    ballast.write_bytes(bytes(40_000))
+    with pytest.raises(UserError, match=r"No space left.*resume=true goes on"):
+        run(generated(1000), Wanted(out))
+    part = out.with_name(f"{out.name}.part")
+    assert part.read_bytes().endswith(b"\n")
+    done = len(part.read_bytes().splitlines()) - (ending == "csv")
+    assert 0 < done < 1000
+    ballast.unlink()
+    count = done + 100
+    run(generated(count), Wanted(out, resume=True))
+    assert [row.path for row in rows_in(out)] == [f"{n:06d}.png" for n in range(count)]
+
+
+@pytest.mark.slow
+def test_memory_is_flat_over_a_hundred_thousand_pictures(tmp_path: Path) -> None:
+    psutil = pytest.importorskip("psutil", reason="it measures memory")
+    process, seen = psutil.Process(), []
+
+    class Watched(StubScorer):
+        def __call__(self, pictures, heatmaps=False):  # type: ignore[no-untyped-def]
+            if self.count % 1000 == 0:
+                seen.append(process.memory_info().rss)
+            self.count += 1
+            return StubScorer.__call__(self, pictures, heatmaps)
+
+        count = 0
+
+    scorer = Watched()
+    outcome = run(generated(100_000), Wanted(tmp_path / "v.csv"), scorer)
+    assert outcome.tally.done == 100_000
+    fifth = len(seen) // 5
+    assert max(seen[fifth:]) - max(seen[:fifth]) < 4 * 2**20

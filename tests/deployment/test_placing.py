@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePosixPath
+
+import cv2
+import numpy as np
+import pytest
+from stubs import DIGEST, grey_png, write_grey
+
+from casting_inspect.deployment.placing import Sorting, draw_heatmap, safe_path
+from casting_inspect.deployment.rows import Row
+from casting_inspect.deployment.sources import Item
+from casting_inspect.deployment.stream import Judged
+from casting_inspect.deployment.verdict import Verdict
+from casting_inspect.errors import UserError
+
+
+def item_at(path: Path, name: str) -> Item:
+    return Item(name, lambda: path, path)
+
+
+def below(folder: Path) -> list[str]:
+    return sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
+
+
+@pytest.mark.parametrize("how", ["copy", "link", "move"])
+def test_sorting_twice_changes_nothing(tmp_path: Path, how: str) -> None:
+    file = write_grey(tmp_path / "in" / "lot" / "a.png", 3)
+    sorting = Sorting(tmp_path / "out", how)
+    for _ in range(2):
+        sorting.put(item_at(file, "lot/a.png"), "defective")
+    assert below(tmp_path / "out") == ["defective/lot/a.png"]
+    assert (tmp_path / "out/defective/lot/a.png").read_bytes() == grey_png(3)
+    assert file.exists() == (how != "move")
+    if how == "link":
+        assert (tmp_path / "out/defective/lot/a.png").samefile(file)
+
+
+def test_a_link_to_another_disk_is_a_symbolic_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", refuse)
+    file = write_grey(tmp_path / "a.png", 3)
+    Sorting(tmp_path / "out", "link").put(item_at(file, "a.png"), "normal")
+    assert (tmp_path / "out/normal/a.png").is_symlink()
+    assert (tmp_path / "out/normal/a.png").read_bytes() == grey_png(3)
+
+
+def test_a_move_to_another_disk_is_whole_or_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    file = write_grey(tmp_path / "a.png", 3)
+    Sorting(tmp_path / "out", "move").put(item_at(file, "a.png"), "normal")
+    assert not file.exists()
+    assert below(tmp_path / "out") == ["normal/a.png"]
+
+
+def test_two_pictures_of_one_name_are_both_kept(tmp_path: Path) -> None:
+    sorting = Sorting(tmp_path / "out", "move")
+    for value in (1, 2, 3):
+        sorting.put(item_at(write_grey(tmp_path / "a.png", value), "a.png"), "normal")
+    assert below(tmp_path / "out") == ["normal/a-2.png", "normal/a-3.png", "normal/a.png"]
+    assert (tmp_path / "out/normal/a-3.png").read_bytes() == grey_png(3)
+
+
+def test_bytes_and_camera_pictures_are_written(tmp_path: Path) -> None:
+    sorting = Sorting(tmp_path, "copy")
+    picture = np.zeros((20, 20, 3), np.uint8)
+    picture[..., 0] = 200  # red
+    for _ in range(2):
+        sorting.put(Item("z/a.png", lambda: grey_png(4)), "normal")
+        sorting.put(Item("camera.png", lambda: picture), "normal")
+    assert below(tmp_path) == ["normal/camera.png", "normal/z/a.png"]
+    assert cv2.imread(str(tmp_path / "normal/camera.png"))[0, 0].tolist() == [0, 0, 200]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("../../etc/x.png", "etc/x.png"),
+        ("/abs/x.png", "abs/x.png"),
+        ("C:\\new\\x.png", "new/x.png"),
+        ("a/../b.png", "a/b.png"),
+        ("..", "picture"),
+    ],
+)
+def test_no_name_leads_out(name: str, expected: str) -> None:
+    assert safe_path(name) == PurePosixPath(expected)
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("x", encoding="utf-8")
+    file = write_grey(tmp_path / "a.png", 3)
+    with pytest.raises(UserError, match=r"sort.to=.*'a.png' cannot go there"):
+        Sorting(tmp_path / "out", "copy").put(item_at(file, "a.png"), "normal")
+    assert file.exists()
+
+
+def test_an_overlay_is_drawn_where_there_is_a_map(tmp_path: Path) -> None:
+    heat = np.zeros((4, 4), np.float32)
+    heat[1, 2] = 1
+    row = Row("b/a.png", "defective", 0.1, 0.6, DIGEST, 1.0, "")
+    item = Item("b/a.png", lambda: b"")
+    for picture in (np.zeros((40, 60), np.uint8), np.zeros((40, 60, 3), np.uint8)):
+        draw_heatmap(Judged(item, row, picture, Verdict("defective", 0.1, heat)), tmp_path)
+        drawn = cv2.imread(str(tmp_path / "defective/b/a.png.heatmap.jpg"))
+        assert drawn.shape[1] == 2 * 512
+    draw_heatmap(Judged(item, row, picture, Verdict("defective", 0.1)), tmp_path / "none")
+    assert not (tmp_path / "none").exists()

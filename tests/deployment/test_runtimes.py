@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from casting_inspect.deployment.bundle import seal
+from casting_inspect.deployment.runtimes import open_model, refuse_outside_data
+from casting_inspect.deployment.scorer import Scorer
+from casting_inspect.errors import UserError
+
+onnx = pytest.importorskip("onnx", reason="the extra 'export' is not installed")
+onnxruntime = pytest.importorskip("onnxruntime", reason="the extra 'export' is not installed")
+
+
+def reaching_out(path: Path, location: str, *, inside: str) -> None:
+    """Write a model whose weights lie at a place that its maker chose."""
+    from onnx import TensorProto, helper
+
+    tensor = helper.make_tensor(
+        "w", TensorProto.FLOAT, [4], np.zeros(4, np.float32).tobytes(), raw=True
+    )
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", location
+    node = helper.make_node("Identity", ["w"], ["p_normal"])
+    initializers = [tensor]
+    if inside == "constant":
+        node = helper.make_node("Constant", [], ["p_normal"])
+        node.attribute.add(name="value", type=onnx.AttributeProto.TENSOR).t.CopyFrom(tensor)
+        initializers = []
+    pixels = helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", 8, 8, 3])
+    out = helper.make_tensor_value_info("p_normal", TensorProto.FLOAT, [4])
+    graph = helper.make_graph([node], "g", [pixels], [out], initializers)
+    if inside == "branch":
+        nothing = helper.make_tensor_value_info("p_normal", TensorProto.FLOAT, [4])
+        branch = helper.make_graph([node], "b", [], [nothing], [tensor])
+        choose = helper.make_node("If", ["c"], ["p_normal"], then_branch=branch, else_branch=branch)
+        true = helper.make_tensor("c", TensorProto.BOOL, [], [True])
+        graph = helper.make_graph([choose], "g", [pixels], [out], [true])
+    path.write_bytes(helper.make_model(graph).SerializeToString())
+
+
+@pytest.mark.parametrize("inside", ["graph", "constant", "branch"])
+@pytest.mark.parametrize("location", ["../secret", "/etc/passwd", "beside"])
+def test_a_model_that_takes_values_from_other_files_is_not_opened(
+    location: str, inside: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Any] = []
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *words, **_: opened.append(words))
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    (tmp_path / "secret").write_bytes(bytes(16))
+    (folder / "beside").write_bytes(bytes(16))
+    reaching_out(folder / "model.onnx", location, inside=inside)
+    limits = dict.fromkeys(("high", "low", "high_log_odds", "low_log_odds"), 0.5)
+    record = {
+        "limits": limits,
+        "input": {"side": 8, "fit": "pad", "window": None},
+        "heatmap": False,
+        "models": [{"runtime": "onnxruntime", "precision": "fp32", "file": "model.onnx"}],
+    }
+    seal(folder, record)  # all digests are right: its maker knows how
+    with pytest.raises(UserError, match="takes values from other files and is not opened"):
+        Scorer(folder)
+    assert opened == []
+
+
+def test_our_own_models_pass(bundle: Path) -> None:
+    refuse_outside_data(bundle / "model.onnx")
+
+
+@pytest.mark.parametrize("data", [b"", b"no model", bytes(1000)])
+def test_what_is_no_onnx_is_one_line(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=r"model\.onnx"):
+        open_model("onnxruntime", path)
+
+
+def test_what_is_no_openvino_model_is_one_line(tmp_path: Path) -> None:
+    pytest.importorskip("openvino", reason="the extra 'export' is not installed")
+    for name in ("model.xml", "model.bin"):
+        (tmp_path / name).write_bytes(b"<net>")
+    with pytest.raises(UserError, match="openvino cannot open it"):
+        open_model("openvino", tmp_path / "model.xml")

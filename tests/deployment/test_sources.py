@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stubs import grey_png, write_grey
+
+from casting_inspect.deployment.sources import Items, key_of, open_items, shown, stream_lines
+from casting_inspect.errors import UserError
+
+
+def names(items: Items) -> list[str]:
+    return [item.name for item in items.each]
+
+
+def test_a_folder_is_searched_below_in_a_stable_order(tmp_path: Path) -> None:
+    for name in ("b/2.png", "b/10.png", "a.PNG", "c/d/e.jpg"):
+        write_grey(tmp_path / name, 0)
+    (tmp_path / "b" / "Thumbs.db").write_bytes(b"x")
+    (tmp_path / "b" / "no_ending").write_bytes(grey_png(1))
+    items = open_items(str(tmp_path))
+    found = names(items)
+    assert found == ["a.PNG", "b/10.png", "b/2.png", "b/no_ending", "c/d/e.jpg"]
+    assert items.total == 5
+    assert items.left_out == ["b/Thumbs.db"]
+    assert names(open_items(str(tmp_path))) == found
+
+
+def test_results_that_lie_in_the_folder_are_no_source(tmp_path: Path) -> None:
+    write_grey(tmp_path / "a.png", 0)
+    write_grey(tmp_path / "sorted" / "normal" / "a.png", 0)
+    assert names(open_items(str(tmp_path), outputs=[tmp_path / "sorted"])) == ["a.png"]
+    with pytest.raises(UserError, match="must not go to the folder that is inspected"):
+        open_items(str(tmp_path / "sorted"), outputs=[tmp_path])
+
+
+def test_a_file_a_glob_and_a_zip(tmp_path: Path) -> None:
+    for name in ("one.png", "two.png", "x/three.png"):
+        write_grey(tmp_path / name, 0)
+    single = str(tmp_path / "one.png")
+    assert names(open_items(single)) == [single]
+    assert names(open_items(f"{tmp_path}/*.png")) == [f"{tmp_path}/{n}.png" for n in ("one", "two")]
+    assert len(names(open_items(f"{tmp_path}/**/*.png"))) == 3
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
+        archive.writestr("b/2.png", grey_png(2))
+        archive.writestr("a.png", grey_png(1))
+        archive.writestr("notes.txt", "no")
+    packed = open_items(str(tmp_path / "z.zip"))
+    items = list(packed.each)
+    assert [item.name for item in items] == ["a.png", "b/2.png"]
+    assert items[0].content() == grey_png(1)
+    assert packed.left_out == ["notes.txt"]
+    packed.close()
+
+
+def test_a_name_with_brackets_is_a_file_before_it_is_a_pattern(tmp_path: Path) -> None:
+    path = str(write_grey(tmp_path / "part [1].png", 0))
+    assert names(open_items(path)) == [path]
+
+
+def test_a_zip_that_leads_out_of_its_target_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
+        archive.writestr("../a.png", grey_png(1))
+    with pytest.raises(UserError, match="leads out"):
+        open_items(str(tmp_path / "z.zip"))
+
+
+def test_a_manifest_needs_a_path_and_names_each_once(tmp_path: Path) -> None:
+    write_grey(tmp_path / "a.png", 0)
+    table = tmp_path / "manifest.csv"
+    table.write_text("path,label\na.png,normal\nb.png,\na.png,normal\n", encoding="utf-8")
+    items = open_items(str(table))
+    each = list(items.each)
+    assert [item.name for item in each] == ["a.png", "b.png"]
+    assert each[0].file == tmp_path / "a.png"
+    assert items.repeated == ["a.png"]
+    assert next(iter(open_items(str(table), root=Path("x")).each)).file == Path("x/a.png")
+    table.write_text("weight\na.png\n", encoding="utf-8")
+    with pytest.raises(UserError, match="no column 'path'"):
+        open_items(str(table))
+
+
+def test_a_list_is_read_as_it_comes(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    items = open_items("-", lines=stream_lines(reader))
+    each = iter(items.each)
+    os.write(writer, b"a.png\nb.png\r\n\na.p")
+    assert next(each).name == "a.png"
+    assert next(each).name == "b.png"
+    os.write(writer, b"ng\nc \xff.png")
+    os.close(writer)
+    last = next(each)
+    assert shown(last.name) == "c \\udcff.png"
+    assert next(each, None) is None
+    assert items.repeated == ["a.png"]
+    os.close(reader)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda folder: str(folder), "the folder is empty"),
+        (lambda folder: str(folder / "missing"), "no such file or folder"),
+        (lambda folder: str(folder / "*.png"), "no picture has such a name"),
+    ],
+)
+def test_nothing_to_inspect_is_one_line(tmp_path: Path, make: object, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        open_items(make(tmp_path))  # type: ignore[operator]
+
+
+def test_a_folder_without_pictures_and_an_empty_list(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("x", encoding="utf-8")
+    with pytest.raises(UserError, match=r"no picture is in it \(1 other files, such as notes.txt"):
+        open_items(str(tmp_path))
+    with pytest.raises(UserError, match="empty"):
+        list(open_items("-").each)
+
+
+@given(st.text(st.characters(codec=None), max_size=20))
+def test_a_shown_name_is_one_line_of_utf8(name: str) -> None:
+    line = shown(name)
+    assert line.encode("utf-8").decode("utf-8") == line
+    assert "\n" not in line
+    assert "\r" not in line
+    assert key_of(name) == key_of(line)
