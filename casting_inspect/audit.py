@@ -21,7 +21,9 @@ def job(cfg: DictConfig) -> None:
         Path(cfg.data.root),
         Path(cfg.out),
         manifest=Path(cfg.data.manifest) if cfg.data.manifest else None,
-        group_from=cfg.group_from,
+        group_from=cfg.data.group_from,
+        lot_from=cfg.data.lot_from,
+        normal=plain["data"]["normal"],
         fail_on=[fail_on] if isinstance(fail_on, str) else fail_on,
         aliases=plain["data"]["aliases"],
     )

@@ -9,11 +9,17 @@ from casting_inspect import __version__
 from casting_inspect.errors import suggestion
 
 COMMANDS = {
+    "start": "from a folder of pictures to a plain answer: all that follows, one after the other",
     "prepare": "check every picture once and write a folder with its manifest",
     "audit": "which files show the same casting, and what a score on them is worth",
     "train": "fit a network and measure it on castings it has never seen",
     "evaluate": "metrics and figures from a table of predictions",
     "compare": "models on the same test files, with intervals and tests",
+    "export": "a bundle that runs fast anywhere and agrees with its run",
+    "predict": "verdicts on pictures, a drop folder or a camera, by a bundle or a run",
+    "plan": "how many castings an acceptance test needs, and what to photograph",
+    "doctor": "whether training could start on this machine, and what to do if not",
+    "reproduce": "a finished run done again, and whether it gives the same",
     "demo": "synthetic castings, training and evaluation in one go",
 }
 

@@ -46,8 +46,9 @@ def job(cfg: DictConfig) -> None:
         print("\n".join(breaking))
     if cfg.heatmaps != "none":
         draw(cfg, out)
-    write_report(out, predictions)
-    print(f"metrics, figures and report.html: {out}")
+    agreed = {key: cfg[key] for key in ("max_escape", "max_overkill")}
+    write_report(out, predictions, limits=agreed)
+    print(f"metrics, figures, report.html and acceptance.html: {out}")
 
 
 def stressed(cfg: DictConfig, predictions: Path, out: Path, terms: Terms) -> list[str]:

@@ -23,13 +23,21 @@ PATH_KEYS: Final = frozenset(
         "runs",
         "reference",
         "model",  # a file or a run folder, except in `train`, where it is a group
+        "model.path",
         "predictions",
         "resume",
+        "root",
+        "heatmaps.to",
+        "sort.to",
+        "drop.done",
         "weights",
         "data.root",
         "data.manifest",
+        "data.group_from",  # regular expressions are full of what Hydra's grammar means by itself
+        "data.lot_from",
         "model.weights",
         "cache.dir",
+        "runs_in",
         "hydra.run.dir",
         "hydra.sweep.dir",
     }
@@ -51,7 +59,7 @@ def prepared(command: str, typed: Iterable[str], *, multirun: bool) -> list[str]
 
     Paths are quoted (unless ``multirun``, where Hydra's grammar holds, since a comma separates
     choices there); tables with keys of the user's own are opened; ``model._target_`` without
-    ``model`` chooses ``custom``.
+    ``model`` chooses ``custom``; in `predict`, which has no networks, ``model`` is a folder.
 
     Args:
         command: ``train``, ``prepare``, ...
@@ -59,6 +67,8 @@ def prepared(command: str, typed: Iterable[str], *, multirun: bool) -> list[str]
         multirun: Whether ``-m`` was given.
     """
     lines = [opened(line) for line in typed]
+    if command == "predict":  # Hydra takes `model` for the group of that name, whoever asks
+        lines = [re.sub(r"^(\+*)model=", r"\1model.path=", line) for line in lines]
     if not multirun:
         keys = PATH_KEYS - {"model"} if command == "train" else PATH_KEYS
         lines = [quoted(line, keys) for line in lines]

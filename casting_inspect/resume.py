@@ -80,15 +80,19 @@ def resume(typed: Sequence[str]) -> int:
     return 0
 
 
-def read_config(folder: Path) -> DictConfig:
+def read_config(folder: Path, key: str = "resume") -> DictConfig:
     """Read a run's configuration, with its types.
+
+    Args:
+        folder: The run's.
+        key: What named it, for the message.
 
     Raises:
         UserError: If there is none, or it is not one of `train`.
     """
     path = folder / "config.yaml"
     if not path.is_file():
-        raise UserError(f"resume={folder}: no config.yaml there. Give the folder of a run.")
+        raise UserError(f"{key}={folder}: no config.yaml there. Give the folder of a run.")
     try:
         stored = OmegaConf.load(path)
         typed = OmegaConf.structured(TrainSchema)

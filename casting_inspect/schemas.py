@@ -18,6 +18,7 @@ from casting_inspect.ranges import (
     FAIL_ON,
     FLOOR_SIDE,
     FOLD,
+    FORMATS,
     GAMMA,
     LIMIT,
     NAME,
@@ -25,6 +26,7 @@ from casting_inspect.ranges import (
     RUNS,
     TRAIN_SIZE,
     TURNS,
+    VERDICT_TABLE,
     WINDOW,
     WORKERS,
     above_zero,
@@ -80,6 +82,10 @@ class DataSchema:
     views: int = field(default=MISSING, metadata=at_least(0))
     limit: int | None = field(default=MISSING, metadata=at_least(2))
     aliases: dict[str, str] = MISSING
+    # a run of before these were there goes on without them
+    normal: list[str] | None = None
+    group_from: str | None = field(default=None, metadata=text())
+    lot_from: str | None = field(default=None, metadata=text())
     synthetic: SyntheticSchema = field(default_factory=SyntheticSchema)
 
 
@@ -272,6 +278,8 @@ class ReportSchema:
 
     heatmaps: str = field(default="errors", metadata=one_of("none", "errors", "sample"))
     most: int = field(default=24, metadata=at_least(4))
+    max_escape: float | None = field(default=None, metadata=between(0, 1, above=True, below=True))
+    max_overkill: float | None = field(default=None, metadata=between(0, 1, above=True, below=True))
 
 
 @dataclass
@@ -310,6 +318,10 @@ class PrepareDataSchema:
     """The part of `data` that matters when pictures are read for the first time."""
 
     window: Any = field(default=MISSING, metadata=WINDOW)
+    manifest: str | None = field(default=None, metadata=text())
+    normal: list[str] | None = None
+    group_from: str | None = field(default=None, metadata=text())
+    lot_from: str | None = field(default=None, metadata=text())
 
 
 @dataclass
@@ -353,6 +365,8 @@ class EvaluateSchema:
     cost_escape: float | None = field(default=None, metadata=above_zero())
     cost_overkill: float | None = field(default=None, metadata=above_zero())
     cost_review: float | None = field(default=None, metadata=at_least(0))
+    max_escape: float | None = field(default=None, metadata=between(0, 1, above=True, below=True))
+    max_overkill: float | None = field(default=None, metadata=between(0, 1, above=True, below=True))
     run: str | None = field(default=None, metadata=text())
     heatmaps: str = field(default="none", metadata=one_of("none", "errors", "sample", "all"))
     map: MapSchema = field(default_factory=MapSchema)
@@ -366,6 +380,54 @@ class DemoSchema:
 
     out: str = field(default=MISSING, metadata=text())
     weights: str = field(default=MISSING, metadata=text())
+
+
+@dataclass
+class StartDataSchema:
+    """How a folder's own names are read."""
+
+    manifest: str | None = field(default=MISSING, metadata=text())
+    normal: list[str] | None = MISSING
+    group_from: str | None = field(default=MISSING, metadata=text())
+    lot_from: str | None = field(default=MISSING, metadata=text())
+
+
+@dataclass
+class StartModelSchema:
+    """VGG-19's."""
+
+    weights: str = field(default=MISSING, metadata=text())
+    image_size: int | None = field(default=MISSING, metadata=at_least(64))
+
+
+@dataclass
+class StartDecideSchema:
+    """What the line bears."""
+
+    max_escape: float = field(default=MISSING, metadata=between(0, 1, above=True, below=True))
+    max_overkill: float = field(default=MISSING, metadata=between(0, 1, above=True, below=True))
+
+
+@dataclass
+class StartCacheSchema:
+    """Where features and decoded pictures are kept."""
+
+    dir: str | None = field(default=MISSING, metadata=text())
+
+
+@dataclass
+class StartSchema:
+    """`start`."""
+
+    source: str = field(default=MISSING, metadata=text())
+    out: str | None = field(default=MISSING, metadata=text())
+    yes: bool = MISSING
+    minutes: float = field(default=MISSING, metadata=above_zero())
+    aliases: dict[str, str] = MISSING
+    data: StartDataSchema = field(default_factory=StartDataSchema)
+    model: StartModelSchema = field(default_factory=StartModelSchema)
+    decide: StartDecideSchema = field(default_factory=StartDecideSchema)
+    cache: StartCacheSchema = field(default_factory=StartCacheSchema)
 
 
 @dataclass
@@ -384,6 +446,9 @@ class AuditDataSchema:
     root: str = field(default=MISSING, metadata=text())
     manifest: str | None = field(default=MISSING, metadata=text())
     aliases: dict[str, str] = MISSING
+    normal: list[str] | None = None
+    group_from: str | None = field(default=None, metadata=text())
+    lot_from: str | None = field(default=None, metadata=text())
 
 
 @dataclass
@@ -392,16 +457,147 @@ class AuditSchema:
 
     data: AuditDataSchema = field(default_factory=AuditDataSchema)
     out: str = field(default=MISSING, metadata=text())
-    group_from: str | None = field(default=MISSING, metadata=text())
     fail_on: Any = field(default=MISSING, metadata=FAIL_ON)
 
 
+@dataclass
+class ParitySchema:
+    """A further set on which a bundle must agree with its run."""
+
+    manifest: str | None = field(default=MISSING, metadata=text())
+    root: str | None = field(default=MISSING, metadata=text())
+    limit: int | None = field(default=MISSING, metadata=at_least(1))
+
+
+@dataclass
+class ExportSchema:
+    """`export`."""
+
+    run: str = field(default=MISSING, metadata=text())
+    out: str = field(default=MISSING, metadata=text())
+    format: Any = field(default=MISSING, metadata=FORMATS)
+    precision: str = field(default=MISSING, metadata=one_of("auto", "fp32", "fp16", "int8"))
+    allow_fold: bool = MISSING
+    max_verdict_changes: float | None = field(default=MISSING, metadata=between(0, 1, below=True))
+    pictures: int = field(default=MISSING, metadata=at_least(1))
+    parity: ParitySchema = field(default_factory=ParitySchema)
+    root: str | None = field(default=MISSING, metadata=text())
+    weights_licence: str | None = field(default=MISSING, metadata=text())
+    allow_targets: list[str] = MISSING
+
+
+@dataclass
+class HeatmapsSchema:
+    """Overlays of pictures that are judged."""
+
+    to: str | None = field(default=MISSING, metadata=text())
+    of: str = field(default=MISSING, metadata=one_of("rejected", "all"))
+
+
+@dataclass
+class SortSchema:
+    """Folders by verdict."""
+
+    to: str | None = field(default=MISSING, metadata=text())
+    how: str = field(default=MISSING, metadata=one_of("copy", "link", "move"))
+
+
+@dataclass
+class DropSchema:
+    """A drop folder."""
+
+    done: str | None = field(default=MISSING, metadata=text())
+    poll: float = field(default=MISSING, metadata=above_zero())
+    settle: float = field(default=MISSING, metadata=at_least(0))
+    patience: float = field(default=MISSING, metadata=at_least(0))
+    events: bool = MISSING
+
+
+@dataclass
+class CameraSchema:
+    """A camera."""
+
+    interval: float = field(default=MISSING, metadata=at_least(0))
+
+
+@dataclass
+class JudgeSchema:
+    """Who judges."""
+
+    path: str = field(default=MISSING, metadata=text())
+
+
+@dataclass
+class PredictSchema:
+    """`predict`."""
+
+    model: JudgeSchema = field(default_factory=JudgeSchema)
+    source: str = field(default=MISSING, metadata=text())
+    out: str = field(default=MISSING, metadata=VERDICT_TABLE)
+    resume: bool = MISSING
+    root: str | None = field(default=MISSING, metadata=text())
+    limit: int | None = field(default=MISSING, metadata=at_least(1))
+    fail_on: str | None = field(default=MISSING, metadata=one_of("defective", "review"))
+    heatmaps: HeatmapsSchema = field(default_factory=HeatmapsSchema)
+    sort: SortSchema = field(default_factory=SortSchema)
+    watch: bool = MISSING
+    drop: DropSchema = field(default_factory=DropSchema)
+    camera: CameraSchema = field(default_factory=CameraSchema)
+    batch: int = field(default=MISSING, metadata=between(1, 256))
+    decoders: int = field(default=MISSING, metadata=between(1, 64))
+    threads: int | None = field(default=MISSING, metadata=at_least(1))
+    max_pixels: int = field(default=MISSING, metadata=at_least(1))
+    progress: bool = MISSING
+    allow_targets: list[str] = MISSING
+
+
+@dataclass
+class ReproduceSchema:
+    """`reproduce`."""
+
+    run: str = field(default=MISSING, metadata=text())
+    out: str = field(default=MISSING, metadata=text())
+    root: str | None = field(default=MISSING, metadata=text())
+    weights: str | None = field(default=MISSING, metadata=text())
+    fresh: bool = MISSING
+    tolerance: float = field(default=MISSING, metadata=between(0, 1, below=True))
+    allow_targets: list[str] = MISSING
+
+
+@dataclass
+class PlanSchema:
+    """`plan`."""
+
+    max_escape: float = field(default=MISSING, metadata=between(0, 1, above=True, below=True))
+    max_overkill: float = field(default=MISSING, metadata=between(0, 1, above=True, below=True))
+    expected_escape: float | None = field(default=MISSING, metadata=between(0, 1, below=True))
+    expected_overkill: float | None = field(default=MISSING, metadata=between(0, 1, below=True))
+    confidence: float = field(default=MISSING, metadata=between(0.5, 1, above=True, below=True))
+    power: float = field(default=MISSING, metadata=between(0, 1, above=True, below=True))
+    out: str = field(default=MISSING, metadata=text())
+
+
+@dataclass
+class DoctorSchema:
+    """`doctor`."""
+
+    out: str | None = field(default=MISSING, metadata=text())
+    runs_in: str = field(default=MISSING, metadata=text())
+    cache: CacheSchema = field(default_factory=CacheSchema)
+
+
 SCHEMAS: dict[str, type] = {
+    "start": StartSchema,
     "prepare": PrepareSchema,
     "audit": AuditSchema,
     "train": TrainSchema,
     "evaluate": EvaluateSchema,
     "compare": CompareSchema,
+    "export": ExportSchema,
+    "predict": PredictSchema,
+    "reproduce": ReproduceSchema,
+    "plan": PlanSchema,
+    "doctor": DoctorSchema,
     "demo": DemoSchema,
 }
 

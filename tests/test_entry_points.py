@@ -43,6 +43,8 @@ def test_prepare_makes_a_folder_and_says_what_comes_next(
 def test_prepare_hands_over_every_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = stand_in(monkeypatch, "casting_inspect.data.intake", "prepare")
     words = ["source=a, b", "out=o", "recipe=all", "on_bad=skip", "aliases={Gut: normal}"]
+    words += ["data.normal=[gut,i.O.]", "data.group_from=path:^([^/]+)_", "data.lot_from=Charge"]
+    words += ["data.manifest=a, b.csv"]
     assert prepare.main([*words, "data.window=[0,4095]", "synthetic.parts=7"]) == 1  # no result
     assert prepare.main(["out=o"]) == 1
     first, second = calls
@@ -50,6 +52,10 @@ def test_prepare_hands_over_every_key(tmp_path: Path, monkeypatch: pytest.Monkey
     assert first[3] == {
         "on_bad": "skip",
         "aliases": {"Gut": "normal"},
+        "normal": ["gut", "i.O."],
+        "manifest": Path("a, b.csv"),
+        "group_from": "path:^([^/]+)_",
+        "lot_from": "Charge",
         "window": [0, 4095],
         "synthetic": {
             "parts": 7,
@@ -77,7 +83,7 @@ def test_evaluate_writes_what_the_table_shows(
     metrics = json.loads((tmp_path / "result" / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["test"]["n"] == 18
     out = capsys.readouterr().out
-    assert "metrics, figures and report.html: result" in out
+    assert "metrics, figures, report.html and acceptance.html: result" in out
 
 
 def test_evaluate_of_a_missing_table_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from casting_inspect.auditing.shortcuts import Seen, seen_of, shortcut_figures, 
 from casting_inspect.auditing.verdict import Verdict, verdict
 from casting_inspect.data.audit.groups import Grouped, find_all_groups
 from casting_inspect.data.audit.survey import survey
-from casting_inspect.errors import UserError, suggestion
+from casting_inspect.errors import UserError
 from casting_inspect.files import sha256_of_file
 
 
@@ -112,36 +111,3 @@ class _Clock:
         now = time.perf_counter()
         self._seconds[name] = round(now - self._last, 1)
         self._last = now
-
-
-def with_given_groups(frame: pd.DataFrame, group_from: str | None) -> pd.DataFrame:
-    """Return the manifest with ``group`` filled where it is empty and ``group_from`` knows it.
-
-    Raises:
-        UserError: If there is no such column, or the expression is wrong or finds nothing.
-    """
-    if group_from is None:
-        return frame
-    if group_from.startswith("path:"):
-        try:
-            pattern = re.compile(group_from.removeprefix("path:"))
-        except re.error as error:
-            raise UserError(f"group_from={group_from}: no regular expression ({error})") from None
-        if pattern.groups != 1:
-            raise UserError(
-                f"group_from={group_from}: needs one bracket around what names the group, as in "
-                "path:part_([0-9]+)"
-            )
-        found = [pattern.search(path) for path in frame["path"]]
-        names = [match.group(1) or "" if match else "" for match in found]
-    elif group_from in frame:
-        names = frame[group_from].fillna("").astype(str).to_list()
-    else:
-        raise UserError(
-            f"group_from={group_from}: the manifest has no such column."
-            f"{suggestion(group_from, frame.columns)} A pattern is written as "
-            "path:part_([0-9]+)"
-        )
-    if not any(names):
-        raise UserError(f"group_from={group_from}: names a group for no file")
-    return frame.assign(group=frame["group"].where(frame["group"] != "", pd.Series(names)))

@@ -14,7 +14,7 @@ import pandas as pd
 
 import casting_inspect
 from casting_inspect.auditing.audit_page import page_values
-from casting_inspect.auditing.examine import Audit, audit, with_given_groups
+from casting_inspect.auditing.examine import Audit, audit
 from casting_inspect.auditing.findings import FATAL, Finding, hit
 from casting_inspect.data.manifest import (
     check_files,
@@ -23,7 +23,7 @@ from casting_inspect.data.manifest import (
     write_manifest,
 )
 from casting_inspect.errors import UserError, suggestion
-from casting_inspect.files import replace_json, replace_text, sha256_of_file
+from casting_inspect.files import is_gone, pulled, replace_json, replace_text, sha256_of_file
 from casting_inspect.page import render
 
 RECORD: Final = "audit.json"
@@ -57,6 +57,8 @@ def audit_folder(
     *,
     manifest: Path | None = None,
     group_from: str | None = None,
+    lot_from: str | None = None,
+    normal: Sequence[str] | None = None,
     fail_on: Sequence[str] = (),
     aliases: Mapping[str, str] | None = None,
     cache: Path | None = None,
@@ -68,8 +70,9 @@ def audit_folder(
         root: The pictures.
         out: Folder for the results; made when missing, and may be ``root`` itself.
         manifest: A table instead of ``root``'s own.
-        group_from: Where known groups stand: a column of the manifest, or ``path:REGEX`` with one
-            bracket that names the group in a file's path.
+        group_from: What names the castings of pictures without a group: see `naming.names_from`.
+        lot_from: What names their lots.
+        normal: Names of folders with good castings; every other one is a kind of defect then.
         fail_on: Of `findings.FATAL`; changes ``hits`` alone.
         aliases: Further names of class folders.
         cache: Folder of the caches; by default the user's.
@@ -87,10 +90,22 @@ def audit_folder(
         raise UserError(f"out={out}: is a file; name a folder for the results")
     seconds: dict[str, float] = {}
     start = time.perf_counter()
-    frame = find_manifest(root, manifest, aliases, keep_unreadable=True)
+    frame = find_manifest(
+        root,
+        manifest,
+        aliases,
+        normal=normal,
+        group_from=group_from,
+        lot_from=lot_from,
+        keep_unreadable=True,
+    )
     check_files(frame, root)
-    frame = with_given_groups(frame, group_from)
-    found = audit(frame, root, cache=cache, progress=progress, seconds=seconds)
+    try:
+        found = audit(frame, root, cache=cache, progress=progress, seconds=seconds)
+    except OSError as error:
+        if is_gone(error):
+            raise pulled(error.filename or root, error) from error
+        raise
     html = render("audit.html", **page_values(found, out, cache))
     seconds["all"] = round(time.perf_counter() - start, 1)
     hits = hit(found.findings, list(fail_on))

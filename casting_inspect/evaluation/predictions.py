@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from casting_inspect.data.spreadsheet import decimal_point, read_cells
 from casting_inspect.errors import UserError, suggestion
 from casting_inspect.files import replace_csv
 from casting_inspect.labels import CLASS_NAMES
@@ -31,6 +31,7 @@ _WORDS: Final = {
     **{"group": "", "split": "test", "model": "model", "inner": ""},
     **{"lot": "", "part": "", "capture": "", "kind": "", "group_wide": ""},
 }
+_FRACTIONS: Final = ("p_normal", "threshold", BAND, "logit")
 _WHOLE_NUMBERS: Final = ("fold", "seed", "partition")
 _LARGEST: Final = float(np.finfo(np.float64).max)
 _SMALLEST_DOUBT: Final = 2.0**-53
@@ -47,7 +48,7 @@ def read_predictions(path: Path) -> pd.DataFrame:
     is optional as a column; where a cell is empty nobody looks.
 
     Args:
-        path: A CSV file in UTF-8, with or without a byte order mark, comma-separated.
+        path: Any table that `spreadsheet.read_cells` reads, with decimal points or commas.
 
     Returns:
         One row a prediction with the columns of ``COLUMNS``, then any others as text.
@@ -133,18 +134,7 @@ def _shortest(value: float) -> str:
 
 def _read_cells(path: Path) -> tuple[pd.DataFrame, list[int]]:
     """Return all cells as text and the row number of each record; blank lines are left out."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            records = list(csv.reader(stream, strict=True))
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise UserError(f"{path}: cannot be read ({reason}); name a predictions CSV.") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: not a CSV file in UTF-8 ({error}); save it as one.") from error
-    header = [name.strip() for name in records[0]] if records else []
-    if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
-        raise UserError(f"{path}: separated by semicolons or tabs; save it with commas.")
-    kept = [(row, cells) for row, cells in enumerate(records[1:], start=2) if any(cells)]
+    header, kept = read_cells(path)
     for row, cells in kept:
         if len(cells) != len(header):
             raise UserError(
@@ -152,6 +142,8 @@ def _read_cells(path: Path) -> tuple[pd.DataFrame, list[int]]:
                 "put cells with commas in quotes."
             )
     columns = {name: [cells[at] for _, cells in kept] for at, name in enumerate(header)}
+    for name in {*_FRACTIONS} & set(columns):
+        columns[name] = list(map(decimal_point, columns[name]))
     if len(columns) != len(header):
         twice = next(name for name in header if header.count(name) > 1)
         raise UserError(f"{path}: two columns are called '{twice}'; rename one.")

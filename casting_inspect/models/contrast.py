@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ LOCAL_SHARE = 1 / 12  # of the side: the window of local contrast, wider than a 
 LOCAL_FLOOR = 0.02  # deviation below which a surface counts as plain; JPEG noise is below it
 LOCAL_SPREAD = 0.2  # deviation of the result, about that of natural pictures
 CONTRAST_SCALE = 0.1  # brings contrasts of castings to about the range of standardised grey
+FEW = 8  # pictures at a time on a CPU: what is compared stays in its caches
 
 
 def local_contrast(values: Tensor) -> Tensor:
@@ -68,13 +70,26 @@ def centre_contrast(values: Tensor, centre: int) -> tuple[Tensor, Tensor]:
     means = box_mean(values, centre)
     reach = round(1.5 * centre)
     slant = round(1.5 * centre * 0.7071)
-    height, width = values.shape[-2:]
     padded = F.pad(means, (reach, reach, reach, reach), mode="replicate")
+    axes = ((0, reach), (reach, 0), (slant, slant), (slant, -slant))
+    # a loop over an unknown number of pictures cannot be exported; a GPU prefers large batches
+    if torch.compiler.is_compiling() or values.device.type != "cpu" or len(values) <= FEW:
+        return _against_sides(means, padded, reach, axes)
+    pieces = zip(torch.split(means, FEW), torch.split(padded, FEW), strict=True)
+    found = [_against_sides(mean, around, reach, axes) for mean, around in pieces]
+    spots, lines = zip(*found, strict=True)
+    return torch.cat(spots), torch.cat(lines)
+
+
+def _against_sides(
+    means: Tensor, padded: Tensor, reach: int, axes: Sequence[tuple[int, int]]
+) -> tuple[Tensor, Tensor]:
+    """Return by how much means differ from the most similar side, and on the best axis."""
+    height, width = means.shape[-2:]
 
     def neighbour(down: int, right: int) -> Tensor:
         return padded[:, :, reach + down :, reach + right :][:, :, :height, :width]
 
-    axes = ((0, reach), (reach, 0), (slant, slant), (slant, -slant))
     sides = [(neighbour(y, x), neighbour(-y, -x)) for y, x in axes]
     higher = [torch.maximum(one, other) for one, other in sides]
     lower = [torch.minimum(one, other) for one, other in sides]

@@ -67,6 +67,9 @@ def build_data(config: DictConfig) -> CastingDataModule:
         augment_options=options,
         seed=config.seed,
         aliases=plain(data.aliases),
+        normal=plain(data.normal),
+        group_from=data.group_from,
+        lot_from=data.lot_from,
         limit=data.limit,
         cache_dir=cache_folder(config) / "pixels",
         cache_gb=config.cache.max_gb,
@@ -191,6 +194,8 @@ def build_trainer(
         epochs: How many at most; None: as configured.
     """
     quieten()
+    # deterministic algorithms would fill all new memory with NaN first: a tenth of a small step
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     trainer = config.trainer
     has_bar = any(type(callback).__name__ == "InspectionProgress" for callback in callbacks)
     return L.Trainer(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import pickle
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,10 @@ def load(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
             written by this package.
     """
     try:
-        checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+        with warnings.catch_warnings():
+            # of a file that is no checkpoint it says so itself, over several lines
+            warnings.simplefilter("ignore")
+            checkpoint = torch.load(path, map_location=map_location, weights_only=True)
     except FileNotFoundError as error:
         raise UserError(f"there is no checkpoint {path}: did the run finish an epoch?") from error
     except pickle.UnpicklingError as error:

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from casting_inspect.data.manifest import dataset_digest, read_manifest, write_manifest
 from casting_inspect.data.module import CastingDataModule
+from casting_inspect.data.scale import scale_words
 from casting_inspect.errors import UserError
 from casting_inspect.evaluation.decisions import NEEDS_PREDICTIONS, Decision, decide
 from casting_inspect.evaluation.parts import require_parts
@@ -68,7 +69,12 @@ class Run:
 
 
 def run_experiment(
-    config: DictConfig, run_dir: Path, command: list[str], resume: bool = False
+    config: DictConfig,
+    run_dir: Path,
+    command: list[str],
+    resume: bool = False,
+    *,
+    trusted: bool = True,
 ) -> dict[str, Any]:
     """Train, score and measure one configuration.
 
@@ -77,6 +83,7 @@ def run_experiment(
         run_dir: The run folder, made if missing.
         command: The command line, for the record.
         resume: Go on from what the folder holds; a finished run is left as it is.
+        trusted: False for a configuration that was read from a run folder, not typed.
 
     Returns:
         What ``metrics.json`` holds: figures for each split; nothing with
@@ -96,7 +103,7 @@ def run_experiment(
             data = assembly.build_data(config)
             if config.decide.unit == "part":
                 require_parts(data.frame)
-            bench = bench_of(config, trusted=not resume)
+            bench = bench_of(config, trusted=trusted and not resume)
             run = Run(config, plain, folder, record, console, data, bench, resume)
             if isinstance(config.data.fold, str):
                 return run_all_folds(run, command)
@@ -141,6 +148,9 @@ def run_fold(run: Run, *, show: bool = True) -> dict[str, Any]:
     fitter, plan = fitter_of(run), plan_of(run.data)
     write_start(run, fitter, run.data.frame)
     run.console.print(f"{_describe(run.data)}\n{fitter.describe()}")
+    longest = run.data.frame[["width", "height"]].max().max()
+    if not pd.isna(longest) and (words := scale_words(int(longest), run.data.image_size)):
+        run.console.print(words)
     if run.config.trainer.evaluate is False:
         shown = _shown(run, plan)
         with run.record.timed("fit"):

@@ -212,7 +212,14 @@ class TrainedRun:
         Raises:
             UserError: If its checkpoint is missing, damaged or not allowed.
         """
-        folder = self.folder_of(fold)
+        return self.inspector_in(self.folder_of(fold))
+
+    def inspector_in(self, folder: RunFolder) -> Inspector:
+        """Return the network of a run folder, this run's own or that of one of its folds.
+
+        Raises:
+            UserError: If its checkpoint is missing, damaged or not allowed.
+        """
         network, provenance = load_network(folder.checkpoints / "best.ckpt", self.allow_targets)
         accelerator = resolve_accelerator("auto")  # the run's machine may have been another
         device = device_of(accelerator)

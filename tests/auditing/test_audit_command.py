@@ -50,7 +50,7 @@ def test_what_is_not_there_does_not_fail(clean, engine) -> None:
         (["out=o"], "data.root is needed"),
         (["data.root=nowhere", "out=o"], "data.root=nowhere"),
         (["data.root=.", "out=o", "fail_on=leek"], "leak, conflict or undecodable"),
-        (["data.root=.", "out=o", "group_form=x"], "Did you mean 'group_from'"),
+        (["data.root=.", "out=o", "group_from=x"], "Did you mean 'data.group_from'"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(words, message, capsys) -> None:
@@ -64,8 +64,8 @@ def test_a_mistake_is_one_line_and_exit_code_2(words, message, capsys) -> None:
 def test_group_from_and_aliases_are_handed_over(clean, engine, capsys) -> None:
     for old, new in (("normal", "gutteil"), ("defective", "schrott")):
         (clean / old).rename(clean / new)
-    words = ["aliases={gutteil: normal, schrott: defective}", "group_from='path:p([0-9])'"]
-    words[0] = f"data.{words[0]}"
+    words = ["aliases={gutteil: normal, schrott: defective}", "group_from=path:p([0-9])"]
+    words = [f"data.{word}" for word in words]
     assert audit.main([f"data.root={clean}", "out=o", *words]) == 0
     table = Path("o/manifest.csv").read_text(encoding="utf-8")
     assert "gutteil/p00_0.png,normal,0," in table

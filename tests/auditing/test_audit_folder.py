@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from planted import texture, write
 from casting_inspect.auditing.contact_sheets import thumbnail
 from casting_inspect.auditing.findings import Finding, hit, share_words
 from casting_inspect.auditing.run import audit_folder
+from casting_inspect.data.audit import survey as survey_module
 from casting_inspect.data.manifest import read_manifest
 from casting_inspect.errors import UserError
 
@@ -216,3 +218,16 @@ def test_nothing_of_the_users_table_is_lost(clean, engine, tmp_path):
     frame = pd.read_csv(result.out / "manifest.csv")
     assert frame["lot"].to_list() == ["day 1", "day 2"]
     assert frame["operator"].to_list() == [7, 8]
+
+
+def test_pictures_that_vanish_on_the_way_are_one_line(clean, engine, tmp_path, monkeypatch):
+    whole = survey_module.decode
+
+    def pulled(path):
+        shutil.rmtree(clean)
+        return whole(path)
+
+    monkeypatch.setattr(survey_module, "decode", pulled)
+    with pytest.raises(UserError, match="Was a stick pulled out"):
+        run(clean, tmp_path / "out", tmp_path)
+    assert not (tmp_path / "out").exists()

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from casting_inspect.auditing.examine import audit, with_given_groups
-from casting_inspect.data.manifest import find_manifest, make_frame
+from casting_inspect.auditing.examine import audit
+from casting_inspect.data.manifest import find_manifest
 from casting_inspect.errors import UserError
 
 
@@ -131,33 +131,3 @@ def test_no_file_that_decodes_is_a_mistake(tmp_path, engine):
         (tmp_path / label / "a.png").write_bytes(b"nothing")
     with pytest.raises(UserError, match="none of 2 files decodes"):
         examined(tmp_path, tmp_path / "cache")
-
-
-def manifest():
-    return make_frame(
-        [
-            {"path": "normal/part_7_a.png", "label": "normal", "part": "x"},
-            {"path": "normal/other.png", "label": "normal", "part": "y", "group": "mine"},
-        ]
-    )
-
-
-def test_groups_come_from_a_column_or_from_the_path():
-    assert with_given_groups(manifest(), None)["group"].to_list() == ["mine", ""]
-    assert with_given_groups(manifest(), "part")["group"].to_list() == ["mine", "x"]
-    from_path = with_given_groups(manifest(), r"path:part_(\d+)")
-    assert from_path["group"].to_list() == ["mine", "7"]
-
-
-@pytest.mark.parametrize(
-    ("group_from", "message"),
-    [
-        ("parts", "Did you mean 'part'"),
-        ("path:part_", "one bracket"),
-        ("path:(", "no regular expression"),
-        ("path:xyz(.)", "for no file"),
-    ],
-)
-def test_a_wrong_group_from_is_one_line(group_from, message):
-    with pytest.raises(UserError, match=message):
-        with_given_groups(manifest(), group_from)

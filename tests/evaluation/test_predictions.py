@@ -77,8 +77,16 @@ def test_empty_cells_take_defaults_too(tmp_path: Path) -> None:
         MINIMAL.replace("path,label,p_normal", "path , label, p_normal").encode(),
         MINIMAL.replace("\nb.png", "\n\n\nb.png").encode() + b"\n\n",
         b'"path","label","p_normal"\n"a.png","normal","0.9"\n"b.png","defective","2.5e-1"',
+        MINIMAL.replace(",", ";").replace(".9", ",9").replace(".25", ",25").encode(),
     ],
-    ids=["byte order mark", "CRLF", "blanks in the header", "blank lines", "quoted, no last end"],
+    ids=[
+        "byte order mark",
+        "CRLF",
+        "blanks in the header",
+        "blank lines",
+        "quoted, no last end",
+        "a German Excel's",
+    ],
 )
 def test_other_tools_habits_are_read(tmp_path: Path, text: bytes) -> None:
     expected = read_predictions(written(tmp_path, MINIMAL))
@@ -141,11 +149,10 @@ def test_rows_like_the_wrong_one_are_counted(tmp_path: Path) -> None:
         ("path,label,score\na,normal,1\n", "no column 'p_normal' (found: path, label, score)"),
         ("path,label,p_norm\na,normal,1\n", "Did you mean 'p_norm'?"),
         ("path,label,p_normal,path\na,normal,1,a\n", "two columns are called 'path'"),
-        ("path;label;p_normal\na;normal;1\n", "save it with commas"),
         ("", "no column 'path' (found: none)"),
         ("path,label,p_normal\n", "holds no predictions"),
-        (b"path,label,p_normal\n\xff,normal,1\n", "not a CSV file in UTF-8"),
-        ('path,label,p_normal\n"a"b,normal,1\n', "not a CSV file in UTF-8"),
+        (b"PK\0path,label,p_normal\n", "a spreadsheet's own file"),
+        ('path,label,p_normal\n"a"b,normal,1\n', "not a table"),
     ],
 )
 def test_a_wrong_table_is_refused(tmp_path: Path, text: str | bytes, words: str) -> None:

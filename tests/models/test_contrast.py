@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from casting_inspect.models.contrast import (
+    FEW,
     LOCAL_FLOOR,
     LOCAL_SHARE,
     box_mean,
@@ -169,3 +170,10 @@ def test_spot_and_line_are_their_definitions_to_the_bit(grain: int) -> None:
     for found, kind in ((spot, np.min), (line, np.max)):
         expected = np.maximum(kind(brighter, axis=0), zero) - np.maximum(kind(darker, axis=0), zero)
         assert np.array_equal(found[0, 0].numpy(), expected)
+
+
+def test_many_pictures_at_once_are_each_alone_to_the_bit() -> None:
+    values = torch.rand(2 * FEW + 3, 1, 40, 40, generator=torch.Generator().manual_seed(2))
+    alone = [centre_contrast(values[i : i + 1], 3) for i in range(len(values))]
+    for kind, together in enumerate(centre_contrast(values, 3)):
+        assert torch.equal(together, torch.cat([one[kind] for one in alone]))

@@ -1,0 +1,56 @@
+"""`start`: from somebody's folder of pictures to a plain answer."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from casting_inspect.config import resolved, run_command
+
+
+def job(cfg: DictConfig) -> None:
+    """Go from a folder to an answer, step by step."""
+    from casting_inspect.starting.enough import Limits
+    from casting_inspect.starting.proposal import Words
+    from casting_inspect.starting.start import start
+    from casting_inspect.starting.wish import Wish
+
+    plain = resolved(cfg)
+    data = plain["data"]
+    source = Path(cfg.source)
+    wish = Wish(
+        source=source,
+        out=Path(cfg.out) if cfg.out else Path(f"{source.resolve().stem or 'start'}_inspected"),
+        words=Words(
+            manifest=data["manifest"],
+            normal=tuple(data["normal"] or ()),
+            aliases=plain["aliases"],
+            group_from=data["group_from"],
+            lot_from=data["lot_from"],
+        ),
+        weights=cfg.model.weights,
+        image_size=cfg.model.image_size,
+        limits=Limits(cfg.decide.max_escape, cfg.decide.max_overkill),
+        minutes=cfg.minutes,
+        cache=cfg.cache.dir,
+    )
+    start(wish, yes=cfg.yes)
+
+
+def folder_first(words: list[str]) -> list[str]:
+    """Return the words with ``source=`` before a folder that stands first without a key."""
+    if not words or words[0].startswith("-"):
+        return words
+    has_key = "=" in words[0] and not Path(words[0]).exists()
+    return words if has_key else [f"source={words[0]}", *words[1:]]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; ``argv`` is what stands after it, None for ``sys.argv[1:]``."""
+    return run_command("start", job, folder_first(sys.argv[1:] if argv is None else argv))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

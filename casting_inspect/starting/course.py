@@ -1,0 +1,70 @@
+"""How the network is trained: VGG-19 frozen where there are weights, else a small one, in time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from casting_inspect.data.decode import auto_window
+from casting_inspect.starting.estimate import cnn_seconds, duration, vgg19_course
+from casting_inspect.starting.questions import Say
+from casting_inspect.starting.wish import Wish
+from casting_inspect.training.demo import why_no_weights
+
+_SAMPLE: Final = 4
+"""Pictures that are timed, spread over all."""
+_BACKBONE: Final = 0.5
+"""Share of the wished time for the pictures' way through VGG-19; audit, heads and report have the
+rest."""
+_EPOCHS: Final = 15
+_SIDE: Final = 128
+_FITS: Final = 6
+"""Five folds, and once more on all castings."""
+
+
+def chosen_course(
+    wish: Wish, pictures: Sequence[Path], longest_side: int, say: Say
+) -> dict[str, Any]:
+    """Return how the network is trained, as plain data, and say why.
+
+    Args:
+        wish: What the user wants.
+        pictures: All of them.
+        longest_side: Of the largest, in pixels.
+        say: Prints a line.
+
+    Returns:
+        ``words`` for `train`, ``image_size``, and ``time`` in words.
+
+    Raises:
+        UserError: If a file of weights was named that is not there.
+    """
+    reason = why_no_weights(wish.weights)
+    if reason is not None:
+        say(
+            f"VGG-19 cannot be used: {reason} A small network learns from nothing instead, which "
+            "is worse; with weights the answer below would be another."
+        )
+        side = wish.image_size or _SIDE
+        seconds = cnn_seconds(len(pictures), side, _EPOCHS, _FITS)
+        words = ["model=cnn", f"model.image_size={side}", "finetune.head_lr=2e-3"]
+        words += ["data.inner_folds=1", f"trainer.max_epochs={_EPOCHS}"]
+        return {"words": words, "image_size": side, "time": duration(seconds)}
+    some = [pictures[at * len(pictures) // _SAMPLE] for at in range(_SAMPLE)]
+    course = vgg19_course(
+        some,
+        len(pictures),
+        wish.weights,
+        longest_side=longest_side,
+        budget=60 * wish.minutes * _BACKBONE,
+        size=wish.image_size,
+        window=auto_window(some),
+    )
+    words = ["model=vgg19", f"model.weights={wish.weights}", "model.head=pyramid"]
+    words += [f"model.image_size={course.image_size}", "finetune=probe"]
+    return {
+        "words": words,
+        "image_size": course.image_size,
+        "time": duration(course.seconds),
+    }

@@ -1,0 +1,146 @@
+"""The answer in plain words: what would pass and be rejected, is it enough, what would be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from casting_inspect.evaluation.claims import least_upper_limit
+from casting_inspect.evaluation.escape import castings_needed, upper_limit
+from casting_inspect.evaluation.sampling_plan import smallest_plan
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the line asks for, shares from 0 to 1.
+
+    Attributes:
+        max_escape: Of defective castings that pass.
+        max_overkill: Of good castings that are rejected.
+    """
+
+    max_escape: float
+    max_overkill: float
+
+
+def headline_figures(test: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the figures by group of ``metrics.json`` under the grouping of its headline."""
+    under_wide = "by_group_wide" in test and test["headline"]["grouping"] == "group_wide"
+    figures: Mapping[str, Any] = test["by_group_wide"] if under_wide else test
+    return figures
+
+
+def answer(test: Mapping[str, Any], limits: Limits, *, strict: bool = False) -> list[str]:
+    """Return two sentences: what the inspector does, and whether that is enough.
+
+    Args:
+        test: The figures of the test split in ``metrics.json``.
+        limits: What the line asks for.
+        strict: Whether the threshold is one at which no known defective casting passes, because
+            there are too few of them for what was asked.
+    """
+    figures = headline_figures(test)
+    return [_does(figures), _enough(figures, limits, strict)]
+
+
+def _does(figures: Mapping[str, Any]) -> str:
+    return (
+        f"Of 100 defective castings {_of_hundred(figures['escape_rate_by_group'])} would pass, and "
+        f"of 100 good castings {_of_hundred(figures['overkill_rate_by_group'])} would be rejected "
+        f"(found on {figures['n_groups_defective']:,} defective and "
+        f"{figures['n_groups_normal']:,} good castings that the inspector had never seen; the "
+        "truth lies between the numbers in brackets with 95 % confidence)."
+    )
+
+
+def _of_hundred(figure: Mapping[str, Any]) -> str:
+    value, low, high = (_number(100 * figure[key]) for key in ("value", "low", "high"))
+    return f"about {value} ({low} to {high})"
+
+
+def _number(value: float) -> str:
+    """Return a number of castings of 100, whole unless small."""
+    return f"{value:.0f}" if value >= 9.95 or value == 0 else f"{value:.1f}"
+
+
+def _enough(figures: Mapping[str, Any], limits: Limits, strict: bool) -> str:
+    """Return whether the rates keep the limits, surely, and how many castings would show it."""
+    escape, overkill = (figures[f"{key}_rate_by_group"]["value"] for key in ("escape", "overkill"))
+    defective, good = figures["n_groups_defective"], figures["n_groups_normal"]
+    passes = upper_limit(escape * defective, defective)
+    rejected = upper_limit(overkill * good, good)
+    asked = (
+        f"at most {100 * limits.max_escape:g} of 100 defective castings may pass and at most "
+        f"{100 * limits.max_overkill:g} of 100 good ones be rejected"
+    )
+    if passes <= limits.max_escape and rejected <= limits.max_overkill:
+        return (
+            f"That is enough for a line on which {asked}, for castings like these in the same "
+            "light; a new lot, camera or part has to be tested again."
+        )
+    reasons = []
+    if passes > limits.max_escape:
+        reasons.append(_escapes(escape, defective, passes, limits.max_escape))
+    if rejected > limits.max_overkill:
+        reasons.append(_rejects(overkill, good, rejected, limits.max_overkill, strict))
+    return f"That is not enough for a line on which {asked}: {'; '.join(reasons)}."
+
+
+def _escapes(rate: float, castings: int, bound: float, limit: float) -> str:
+    if rate > limit:
+        return (
+            "too many defective castings pass, so more or better pictures of such defects are "
+            f"needed first; to show it then takes {castings_needed(limit):,} defective castings of "
+            f"which none passes, {castings_needed(limit, 1):,} with one"
+        )
+    return (
+        f"{castings:,} defective castings are too few to know, for up to {_number(100 * bound)} of "
+        f"100 could pass; it takes {_would_do(rate, castings, limit)}"
+    )
+
+
+def _rejects(rate: float, castings: int, bound: float, limit: float, strict: bool) -> str:
+    if rate > limit and strict:
+        return (
+            "too many good castings are rejected, because so few defective ones are known that the "
+            "inspector has to be strict; more castings of both kinds help"
+        )
+    if rate > limit:
+        return (
+            "too many good castings are rejected, so more good castings are needed to learn from, "
+            "or a line that bears it"
+        )
+    return (
+        f"{castings:,} good castings are too few to know, for up to {_number(100 * bound)} of 100 "
+        f"could be rejected; it takes {_would_do(rate, castings, limit)}"
+    )
+
+
+def _would_do(rate: float, castings: int, limit: float) -> str:
+    """Return how many castings show a limit: without an error, and as often wrong as now."""
+    without = castings_needed(limit)
+    ways = [f"{without:,} with no such error"] if castings < without else []
+    plan = smallest_plan(limit, rate) if rate > 0.0 else None
+    if plan is not None:
+        ways.append(f"about {plan.castings:,} if errors stay as frequent as here")
+    return " or ".join(ways) or "far more, for the rate found is close to what is asked for"
+
+
+def too_few(defective: int, good: int, least: int) -> str | None:
+    """Return why so many castings are too few to begin with; None where they will do.
+
+    Args:
+        defective: Castings, not pictures.
+        good: Castings.
+        least: Of each class, below which no figure is worth anything.
+    """
+    if min(defective, good) >= least:
+        return None
+    return (
+        f"{defective:,} defective and {good:,} good castings are too few to learn from and to test "
+        f"on: even without any error up to {_number(100 * least_upper_limit(max(1, defective)))} "
+        f"of 100 defective castings could pass. Photograph at least {least} different castings of "
+        f"each class, better 100; {castings_needed(0.05):,} of each show 5 of 100, "
+        f"{castings_needed(0.01):,} show 1 of 100"
+    )

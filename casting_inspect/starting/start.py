@@ -1,0 +1,157 @@
+"""From a folder to an answer: agree, prepare, audit, say how long, train, answer."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+from rich.console import Console
+
+from casting_inspect.data.folds import class_counts, classes_of, conflicts_of, units_of
+from casting_inspect.data.manifest import read_manifest
+from casting_inspect.data.outcome import printable
+from casting_inspect.data.scale import scale_words
+from casting_inspect.errors import UserError
+from casting_inspect.labels import CLASS_NAMES
+from casting_inspect.starting.agreement import LEAST, agreed, keep_course
+from casting_inspect.starting.enough import answer, too_few
+from casting_inspect.starting.mixture import mixed_sizes
+from casting_inspect.starting.plain_lines import audited, auditing, learning, prepared
+from casting_inspect.starting.proposal import Words
+from casting_inspect.starting.questions import Person, Say
+from casting_inspect.starting.steps import run_step, typed
+from casting_inspect.starting.wish import Wish
+
+_STEPS: Final = 3
+_OF_UNITS: Final = ["unit", "label", "group", "group_wide"]
+
+
+def start(wish: Wish, *, yes: bool) -> list[str]:
+    """Go all the way, or on from where an earlier start was interrupted.
+
+    Args:
+        wish: What the user wants.
+        yes: Whether nobody is to be asked.
+
+    Returns:
+        The two sentences of the answer.
+
+    Raises:
+        UserError: For anything that the user can mend.
+        SystemExit: With the exit code of a step that failed; it has said why.
+    """
+    console = Console(markup=False, highlight=False, soft_wrap=True, emoji=False)
+
+    def say(text: str) -> None:
+        console.print(printable(text))
+
+    if wish.out.exists() and not wish.out.is_dir():
+        raise UserError(f"out={wish.out}: is a file; name a folder")
+    record = agreed(wish, Person.at_terminal(say, yes=yes))
+    if wish.source.exists() or not (wish.pictures / "manifest.csv").is_file():
+        words = prepare_words(wish, Words.of(record["words"]))
+        run_step(1, _STEPS, "check and copy the pictures", words, say, prepared, wish.log)
+    else:  # a stick that is back in its drawer
+        say(f"{wish.source} is not there any more; its copy in {wish.pictures} is whole")
+    title = "find out which pictures show one casting, and what they are worth"
+    run_step(2, _STEPS, title, audit_words(wish), say, auditing, wish.log)
+    frame = read_manifest(wish.audit / "manifest.csv")
+    for line in (_castings(frame), *audited(wish.audit / "audit.json")):
+        say(f"  {line}")
+    _require_castings(wish, frame)
+    course = record.get("course")
+    if course is None:
+        course = _course(wish, frame, say)
+        keep_course(wish, record, course)
+    say("")
+    say(
+        f"Learning will take about {course['time']} on this machine. Interrupted, the same command "
+        "goes on where it was."
+    )
+    title = "learn, and test on castings never seen"
+    words = train_words(wish, course)
+    run_step(3, _STEPS, title, words, say, learning(time.monotonic), wish.log)
+    return _answered(wish, say)
+
+
+def prepare_words(wish: Wish, words: Words) -> list[str]:
+    """Return the command that checks and copies the pictures."""
+    where = [f"source={wish.source}", f"out={wish.pictures}", "on_bad=skip"]
+    return ["prepare", *where, *words.overrides()]
+
+
+def audit_words(wish: Wish) -> list[str]:
+    """Return the command that finds which pictures show one casting."""
+    return ["audit", f"data.root={wish.pictures}", f"out={wish.audit}"]
+
+
+def train_words(wish: Wish, course: Mapping[str, Any]) -> list[str]:
+    """Return the command that trains, tests, and fits once more on all castings."""
+    return [
+        "train",
+        f"data.root={wish.pictures}",
+        f"data.manifest={wish.audit / 'manifest.csv'}",
+        *course["words"],
+        "data.fold=final",
+        f"decide.max_escape={wish.limits.max_escape}",
+        "callbacks.progress_bar=false",
+        "logger=none",
+        *([f"cache.dir={wish.cache}"] if wish.cache else []),
+        f"hydra.run.dir={wish.run}",
+        "resume=auto",
+    ]
+
+
+def _castings_of(frame: pd.DataFrame) -> tuple[int, int]:
+    """Return the numbers of defective and of good castings; one with both is left out."""
+    table = frame.assign(unit=units_of(frame)).reindex(columns=_OF_UNITS, fill_value="")
+    pure = table[~table["unit"].isin(conflicts_of(table)["unit"])]
+    counts = class_counts(classes_of(pure))
+    return counts[CLASS_NAMES[0]], counts[CLASS_NAMES[1]]
+
+
+def _castings(frame: pd.DataFrame) -> str:
+    defective, good = _castings_of(frame)
+    return f"{len(frame):,} pictures of {defective:,} defective and {good:,} good castings"
+
+
+def _require_castings(wish: Wish, frame: pd.DataFrame) -> None:
+    """Refuse what nothing can be learnt from, now that castings are known."""
+    defective, good = _castings_of(frame)
+    refusal = too_few(defective, good, LEAST)
+    if refusal:
+        raise UserError(f"{wish.source}: {len(frame):,} pictures, but {refusal}")
+
+
+def _course(wish: Wish, frame: pd.DataFrame, say: Say) -> dict[str, Any]:
+    """Choose network and picture size by what a few pictures take; say what that means."""
+    from casting_inspect.starting.course import chosen_course
+
+    paths = [Path(wish.pictures, path) for path in frame["path"]]
+    longest = int(frame[["width", "height"]].max().max())
+    course = chosen_course(wish, paths, longest, say)
+    for words in (mixed_sizes(frame), scale_words(longest, course["image_size"])):
+        if words:
+            say(f"careful: {words}")
+    return course
+
+
+def _answered(wish: Wish, say: Say) -> list[str]:
+    """Say the two sentences, and where to read and what to do next."""
+    metrics = json.loads((wish.run / "metrics.json").read_text(encoding="utf-8"))
+    decision = metrics.get("protocol", {}).get("decision") or {}
+    strict = decision.get("facts", {}).get("supported") is False
+    sentences = answer(metrics["test"], wish.limits, strict=strict)
+    say("")
+    for sentence in sentences:
+        say(sentence)
+    say("")
+    say(f"Why, and which castings were judged wrongly: {wish.run / 'report.html'}")
+    say(f"What the pictures are worth as evidence: {wish.audit / 'audit.html'}")
+    asked = [f"{key}={value}" for key, value in vars(wish.limits).items()]
+    say(f"What to photograph for an acceptance test: {typed(['plan', *asked])}")
+    return sentences

@@ -1,0 +1,67 @@
+"""What `doctor` finds, and that it says so when training could not start."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from casting_inspect import checkup, doctor
+
+
+def test_a_machine_that_can_train(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "cache" / "pixels").mkdir(parents=True)
+    (tmp_path / "cache" / "pixels" / "a.npy").write_bytes(bytes(30_000_000))
+    out = tmp_path / "doctor.json"
+    code = doctor.main([f"out={out}", f"cache.dir={tmp_path}/cache", f"runs_in={tmp_path}/new"])
+    said, found = capsys.readouterr().out, json.loads(out.read_text(encoding="utf-8"))
+    states = [one["state"] for one in found["findings"]]
+    assert found["can_train"] == ("fails" not in states) == (code == 0)
+    by_name = {one["name"]: one for one in found["findings"]}
+    assert by_name["torch"]["found"] in said
+    assert by_name["pixels"]["found"].startswith("0.03 GB")
+    assert {"sweep", "dev", "bench", "cluster"} <= set(by_name)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("missing", [True, False])
+def test_what_keeps_training_from_starting(
+    missing: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if missing:
+        monkeypatch.setattr(
+            checkup, "requirements", lambda: (["no-such-package"], {"x": ["nor-y"]})
+        )
+        expected = "no-such-package: not installed; pip install"
+    else:
+        full = shutil.disk_usage(".")._replace(free=10**8)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+        expected = "disk of runs: 0.1 GB free"
+    assert doctor.main([]) == 1
+    said = capsys.readouterr().out
+    assert "Training could not start: " in said
+    assert expected in said
+    if missing:
+        assert "casting-inspect[x]" in said.replace("\n", "")  # an extra is no reason by itself
+
+
+def test_a_part_that_breaks_leaves_the_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def broken() -> list[checkup.Finding]:
+        raise OSError("driver too old")
+
+    monkeypatch.setattr(checkup, "device", broken)
+    found = {one.topic: one for one in checkup.findings(tmp_path, tmp_path)}
+    assert found["device"].state == "fails"
+    assert "driver too old" in found["device"].found
+    assert found["caches"].state == "ok"
+
+
+def test_a_folder_is_no_place_for_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert doctor.main([f"out={tmp_path}"]) == 2
+    assert "is a folder; name a file" in capsys.readouterr().err
