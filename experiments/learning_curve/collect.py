@@ -27,6 +27,10 @@ from casting_inspect.files import replace_csv
 RESULTS = Path(__file__).parent / "results"
 MARGIN = 0.02
 FOLDS = 5
+BY_FILE = "by_file"
+"""Models of the control have this in their folder's name."""
+LINES = {"1": ":", "3": "--", "all": "-"}
+"""Of the numbers of copies a photograph."""
 
 
 def rows_of(model: str, run: Path) -> list[dict[str, Any]]:
@@ -47,7 +51,9 @@ def rows_of(model: str, run: Path) -> list[dict[str, Any]]:
         rows.append(
             {
                 **{"model": model, "train_size": data["train_size"]},
-                "good_photographs": photographs(data["train_size"], len(good - tested)),
+                "good_photographs": ""
+                if BY_FILE in model
+                else photographs(data["train_size"], len(good - tested)),
                 "copies": data["copies"] or "all",
                 **{"partition": data["partition"], "fold": fold},
                 "balanced_accuracy": figures["headline"]["value"],
@@ -74,8 +80,10 @@ def non_inferiority(orders: pd.DataFrame) -> list[dict[str, Any]]:
         if 0.6 not in pairs or 1.0 not in pairs:
             continue
         differences = (pairs[0.6] - pairs[1.0]).dropna().to_numpy()
+        if len(differences) < 2:
+            continue
         ratio = 1 / (FOLDS - 1)
-        if "by_file" in str(model):
+        if BY_FILE in str(model):
             ratio = 0.4 / 0.6
         result = corrected_t(differences, ratio)
         spread = np.sqrt((1 / len(differences) + ratio) * differences.var(ddof=1))
@@ -97,19 +105,32 @@ def write_csv(rows: Any, name: str) -> pd.DataFrame:
 
 
 def draw(curve: pd.DataFrame) -> None:
-    """Draw balanced accuracy by group against photographs, one line a model."""
+    """Draw both curves: new photographs, and copies of the photographs that were learnt."""
+    by_file = curve["model"].str.contains(BY_FILE)
     with style():
-        figure = blank(8.0, 4.6)
-        axes = figure.subplots()
-        for (model, copies), rows in curve.groupby(["model", "copies"]):
-            if "by_file" in str(model):
-                continue
-            rows = rows.sort_values("good_photographs")
-            label = f"{model}, {copies} copies"
-            axes.plot(rows["good_photographs"], rows["mean"], marker="o", label=label)
-        axes.set_xlabel("good photographs that train (defective ones in proportion)")
-        axes.set_ylabel("balanced accuracy by photograph")
-        axes.legend(fontsize=8)
+        figure = blank(10.0, 4.6)
+        left, right = figure.subplots(1, 2, sharey=True)
+        colours: dict[str, str] = {}
+        for number, (model, rows) in enumerate(curve[~by_file].groupby("model")):
+            colours[str(model)] = f"C{number}"
+            for copies, line in LINES.items():
+                some = rows[rows["copies"].astype(str) == copies].sort_values("good_photographs")
+                if len(some):
+                    given = {"marker": "o", "linestyle": line, "color": colours[str(model)]}
+                    label = f"{model}, {copies} {'copy' if copies == '1' else 'copies'}"
+                    left.plot(some["good_photographs"], some["mean"], label=label, **given)
+        left.set_xlabel("good photographs that train (defective ones in proportion)")
+        left.set_ylabel("balanced accuracy")
+        left.set_title("new photographs, each weighs the same")
+        left.legend(fontsize=8, handlelength=4)
+        for model, rows in curve[by_file].groupby("model"):
+            rows = rows.sort_values("train_size")
+            name = str(model).removesuffix(f"_{BY_FILE}")
+            given = {"marker": "o", "color": colours.get(name, "C9"), "label": name}
+            right.plot(100 * rows["train_size"], rows["mean_by_file"], **given)
+        right.set_xlabel("training files that train (%)")
+        right.set_title("split by file: copies of learnt photographs")
+        right.legend(fontsize=8)
         save_figure(figure, RESULTS / "curve.png")
 
 
@@ -120,10 +141,11 @@ def main() -> None:
         for run in sorted(model.glob("*/run.json")):
             rows += rows_of(model.name, run.parent)
     orders = write_csv(rows, "orders.csv")
-    grouped = orders.groupby(["model", "train_size", "copies"], sort=False)
+    grouped = orders.astype({"copies": str}).groupby(["model", "copies", "train_size"])
     curve = grouped["balanced_accuracy"].agg(["count", "mean", "std", "min", "max"]).reset_index()
     curve["mean_by_file"] = grouped["balanced_accuracy_by_file"].mean().to_numpy()
-    curve["good_photographs"] = grouped["good_photographs"].mean().to_numpy()
+    counted = grouped["good_photographs"].agg(lambda some: pd.to_numeric(some).mean())
+    curve["good_photographs"] = counted.to_numpy()
     write_csv(curve.to_dict("records"), "curve.csv")
     write_csv(non_inferiority(orders), "non_inferiority.csv")
     draw(curve)

@@ -16,7 +16,7 @@ from typing import Any, Final
 from settings import RESULTS, ROOT
 from timing import Timed
 
-PACKAGES: Final = ("torch", "torchvision", "lightning", "timm", "onnxruntime")
+PACKAGES: Final = ("torch", "torchvision", "lightning", "timm", "onnxruntime", "openvino")
 SOURCES: Final = ("casting_inspect", "conf", "experiments/speed")
 MEASURED_ON: Final = ("commit", "processor", "cores", "gpu", "python", *PACKAGES)
 

@@ -26,6 +26,7 @@ TITLES: Final = {
     "scratch": "From scratch",
     "evaluation": "Evaluation",
     "startup": "Start",
+    "deployment": "Deployment",
     "memory": "Memory",
     "gpu": "GPU",
     "curves": "Cost curves",

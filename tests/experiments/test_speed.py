@@ -17,6 +17,7 @@ sys.path.insert(0, str(SPEED))
 
 import castings as pictures  # noqa: E402
 import ceilings  # noqa: E402
+import deployment  # noqa: E402
 import peak  # noqa: E402
 import plots  # noqa: E402
 import record  # noqa: E402
@@ -248,3 +249,17 @@ def test_peak_memory_counts_a_process_and_what_it_starts() -> None:
     most = peak.run_watched(["-c", outer])[1]
     assert most is not None
     assert 120 <= most <= 400
+
+
+def test_candidates_of_the_line_are_held_against_eager_pytorch_in_milliseconds() -> None:
+    seconds = {name: 0.2 / (at + 1) for at, name in enumerate(deployment.CANDIDATES)}
+    turn = {
+        name: turns.Turns(Timed((took, took, 3 * took)), 100.0) for name, took in seconds.items()
+    }
+    rows = deployment.rows_of(turn)
+    assert [round(row.ours or 0, 6) for row in rows[:5]] == [200.0, 100.0, 66.666667, 50.0, 40.0]
+    assert [row.theirs and round(row.theirs) for row in rows[:5]] == [None, 200, 200, 200, 200]
+    by_name = {row.what.removesuffix(", one picture"): row for row in rows}
+    assert (by_name["bundle, fp32"].met, by_name["bundle, int8"].met) == ("yes", "yes")
+    assert by_name["bundle, int8"].note == "p99 118 ms"
+    assert (rows[-1].ours, rows[-1].met) == (pytest.approx(40.0), "yes")
