@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
+from pathlib import Path
 
 from casting_inspect import __version__
 from casting_inspect.errors import suggestion
@@ -22,6 +24,14 @@ COMMANDS = {
     "reproduce": "a finished run done again, and whether it gives the same",
     "demo": "synthetic castings, training and evaluation in one go",
 }
+
+
+def _find_modules_here() -> None:
+    """Let a network of the user's own be found beside him, as `python -m` finds it."""
+    with contextlib.suppress(FileNotFoundError):  # a working directory that was removed
+        here = str(Path.cwd())
+        if "" not in sys.path and here not in sys.path:
+            sys.path.append(here)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -44,6 +54,7 @@ def main(argv: list[str] | None = None) -> int:
         hint = suggestion(words[0], COMMANDS) or f" There are {', '.join(COMMANDS)}."
         print(f"casting-inspect: unknown command '{words[0]}'.{hint}", file=sys.stderr)
         return 2
+    _find_modules_here()
     command = importlib.import_module(f"casting_inspect.{words[0]}")
     code: int = command.main(words[1:])
     return code

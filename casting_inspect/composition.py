@@ -136,7 +136,8 @@ def _check(name: str, flags: argparse.Namespace, words: Sequence[str]) -> DictCo
     for complaint in (*complaints(config), *cross_complaints(config)):
         raise UserError(complaint)
     for key in missing(config) if flags.cfg is None else ():
-        raise UserError(f"{key} is needed: add {key}=VALUE. --help says what it is.")
+        typed = "model" if (name, key) == ("predict", "model.path") else key
+        raise UserError(f"{typed} is needed: add {typed}=VALUE. --help says what it is.")
     return config
 
 

@@ -139,3 +139,19 @@ def test_the_rest_of_the_words_goes_to_the_command(
     monkeypatch.setattr(sys, "argv", ["casting-inspect", "train", "model=vgg91"])
     assert cli.main() == 2
     assert "casting-inspect train: model=vgg91" in capsys.readouterr().err
+
+
+def test_a_network_of_ones_own_is_found_where_the_command_is_typed(tmp_path: Path) -> None:
+    (tmp_path / "my_own.py").write_text("class Net:\n    pass\n")
+    script = (
+        "import sys; from casting_inspect.cli import main; sys.exit(main(['doctor', '--help']))"
+    )
+    program = tmp_path / "bin" / "casting-inspect"
+    program.parent.mkdir()
+    program.write_text(script.replace("sys.exit(", "code = (") + "; import my_own; sys.exit(code)")
+    done = subprocess.run(
+        [sys.executable, str(program)],  # its folder, not this one, is the first of sys.path
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(PACKAGE.parent)},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr

@@ -169,6 +169,7 @@ def test_a_mistake_is_one_line(
         ("evaluate", ["predictions=x", "out="], "out=: must be filled in."),
         ("evaluate", ["prediction=x", "out=y"], "Did you mean 'predictions'?"),
         ("prepare", ["source=x"], "out is needed"),
+        ("predict", ["source=x", "out=v.csv"], "model is needed: add model=VALUE."),
         ("prepare", ["out=x", "recipe=papr"], "Did you mean 'paper'?"),
         ("prepare", ["out=x", "data.window=[3,2]"], "auto or [low,high]"),
         ("prepare", ["out=x", "synthetic.parts=0"], "synthetic.parts=0: must be 2 or more."),

@@ -48,6 +48,11 @@ class Wanted:
     limit: int | None = None
     progress: bool = True
 
+    @property
+    def moves(self) -> bool:
+        """Whether pictures leave their place."""
+        return self.done is not None or (self.sorting is not None and self.sorting.way == "move")
+
 
 @dataclass
 class Outcome:
@@ -155,6 +160,10 @@ def _keep(
     if ledger is not None:
         ledger.write([judged.item for judged in batch])
     table.write([judged.row for judged in batch])
+    if wanted.moves:
+        if ledger is not None:
+            ledger.sync()
+        table.sync()  # a picture leaves its place only when its row is safe from a power cut
     for judged in batch:
         tally.add(judged.row.verdict, judged.row.path, judged.row.error)
         _put_away(judged.item, judged.row.verdict, wanted)

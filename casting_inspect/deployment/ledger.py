@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
@@ -82,6 +83,18 @@ class Ledger:
             write_all(self._stream, text)
         except OSError as error:
             raise self._failed(error) from None
+
+    def sync(self) -> None:
+        """Wait until it is on the disk.
+
+        Raises:
+            UserError: If the disk is gone.
+        """
+        if self._stream is not None:
+            try:
+                os.fsync(self._stream.fileno())
+            except OSError as error:
+                raise self._failed(error) from None
 
     def close(self) -> None:
         """Let go of the file."""

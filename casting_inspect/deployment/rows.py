@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import itertools
 import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
+from casting_inspect.deployment import parquet
 from casting_inspect.deployment.verdict import PictureScorer
 from casting_inspect.errors import UserError
 from casting_inspect.files import replacing
@@ -21,8 +21,6 @@ VERDICTS: Final = ("normal", "defective", "review", "error")
 ENDINGS: Final = (".csv", ".jsonl", ".parquet")
 PART: Final = ".part"
 """Follows the name of a table that is not finished."""
-CHUNK: Final = 10_000
-"""Rows that become Parquet at once."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +49,7 @@ class Row:
 
 
 COLUMNS: Final = tuple(each.name for each in fields(Row))
+NUMBERS: Final = ("p_normal", "threshold", "milliseconds")
 
 
 class Table:
@@ -73,7 +72,7 @@ class Table:
         self.out = out
         self.kind = out.suffix.lower()
         if self.kind == ".parquet":
-            _pyarrow()
+            parquet.pyarrow()
         self.in_place = live and self.kind != ".parquet"
         self.part = out if self.in_place else out.with_name(out.name + PART)
         self._stream: FileIO | None = None
@@ -119,7 +118,7 @@ class Table:
         if self.part.exists():
             yield from self._read_part()
         elif self.kind == ".parquet" and self.out.exists():
-            yield from _from_parquet(self.out)
+            yield from parquet.read(self.out, Row, COLUMNS)
         elif self.out.exists():
             with self.out.open("rb") as stream:
                 yield from self._lines(stream)
@@ -174,6 +173,18 @@ class Table:
             self._cut()
             raise self._failed(error) from None
 
+    def sync(self) -> None:
+        """Wait until the rows are on the disk, so that a power cut cannot take them either.
+
+        Raises:
+            UserError: If the disk is gone.
+        """
+        if self._stream is not None:
+            try:
+                os.fsync(self._stream.fileno())
+            except OSError as error:
+                raise self._failed(error) from None
+
     def _put(self, stream: FileIO, text: str) -> None:
         write_all(stream, text)
         self._end = stream.tell()
@@ -195,7 +206,7 @@ class Table:
             os.replace(self.out, self.part)
             return
         with replacing(self.part) as spool, spool.open("w", encoding="utf-8", newline="") as stream:
-            for row in _from_parquet(self.out):
+            for row in parquet.read(self.out, Row, COLUMNS):
                 stream.write(self._text(row))
 
     def _cut(self) -> None:
@@ -224,7 +235,8 @@ class Table:
             return
         try:
             if self.kind == ".parquet":
-                self._to_parquet()
+                parquet.write(self.out, map(asdict, self._read_part()), COLUMNS, NUMBERS)
+                self.part.unlink()
             else:
                 os.replace(self.part, self.out)
         except OSError as error:
@@ -235,20 +247,6 @@ class Table:
         if self._stream is not None:
             self._stream.close()
             self._stream = None
-
-    def _to_parquet(self) -> None:
-        arrow = _pyarrow()
-        text, number = arrow.string(), arrow.float64()
-        types = {"p_normal": number, "threshold": number, "milliseconds": number}
-        schema = arrow.schema([(name, types.get(name, text)) for name in COLUMNS])
-        rows = map(asdict, self._read_part())
-        with (
-            replacing(self.out) as temporary,
-            arrow.parquet.ParquetWriter(temporary, schema) as writer,
-        ):
-            while chunk := list(itertools.islice(rows, CHUNK)):
-                writer.write_table(arrow.Table.from_pylist(chunk, schema))
-        self.part.unlink()
 
 
 def has_rows(out: Path) -> bool:
@@ -265,32 +263,6 @@ def write_all(stream: FileIO, text: str) -> None:
     rest = memoryview(text.encode("utf-8"))
     while rest:
         rest = rest[stream.write(rest) :]  # a disk that is nearly full takes a part
-
-
-def _pyarrow() -> Any:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise UserError(
-            "out: Parquet needs pyarrow, which is not installed: pip install "
-            "'casting-inspect[parquet]', or write .csv or .jsonl"
-        ) from None
-    return pyarrow
-
-
-def _from_parquet(path: Path) -> Iterator[Row]:
-    arrow = _pyarrow()
-    try:
-        table = arrow.parquet.ParquetFile(path)
-        if tuple(table.schema_arrow.names) != COLUMNS:
-            raise UserError(f"{path}: is no table of verdicts; give another name")
-        for batch in table.iter_batches(CHUNK):
-            for found in batch.to_pylist():
-                yield Row(**found)
-        table.close()
-    except (arrow.ArrowException, OSError) as error:
-        raise UserError(f"{path}: cannot be read as Parquet ({error})") from None
 
 
 def check_same(row: Row, scorer: PictureScorer, out: Path) -> None:

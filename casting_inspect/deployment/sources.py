@@ -134,16 +134,34 @@ def _folder(root: Path, outputs: list[Path], emptied: bool) -> Items:
         raise UserError(f"source={root}: results must not go to the folder that is inspected")
     found = Items(str(root), ())
     names: list[str] = []
+    masks = _masks(root)
     for file in files_below(root):
         if within and any(file.resolve().is_relative_to(place) for place in within):
             continue
         name = file.relative_to(root).as_posix()
-        kept = is_picture(name, partial(_start, file))
+        kept = name not in masks and is_picture(name, partial(_start, file))
         (names if kept else found.left_out).append(name)
     if not names and not emptied:
         raise UserError(f"source={root}: {_nothing(found.left_out)}")
     found.each = (_file_item(name, root / name) for name in names)
     found.total = len(names)
+    return found
+
+
+def _masks(root: Path) -> set[str]:
+    """Return what a prepared folder's tables name as masks of defects: no pictures of parts."""
+    from casting_inspect.data.manifest_cells import known_header, read_rows
+
+    found: set[str] = set()
+    for table in ("manifest.csv", "defects.csv"):
+        try:
+            raw, rows = read_rows(root / table)
+            header = known_header(raw)
+        except (OSError, UserError):  # none, or a table of another kind
+            continue
+        if {"path", "mask"} <= set(header):
+            at = header.index("mask")
+            found |= {Path(cells[at]).as_posix() for _, cells in rows if cells[at]}
     return found
 
 

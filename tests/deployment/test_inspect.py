@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import subprocess
 import threading
 import zipfile
@@ -78,6 +79,27 @@ def test_another_model_does_not_go_on(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="was begun with another model"):
         run(open_items(str(folder)), Wanted(out, resume=True), StubScorer(digest="cd" * 32))
     assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize("how", ["copy", "move"])
+def test_a_picture_leaves_when_its_row_is_safe_from_a_power_cut(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """At every moment the pictures that have left are among the rows of the last fsync."""
+    out, safe = tmp_path / "v.csv", set[str]()
+    gone_unsafe: list[str] = []
+    names = {path.name for path in folder.iterdir()}
+
+    def sync(_: int) -> None:
+        gone_unsafe.extend(names - {path.name for path in folder.iterdir()} - safe)
+        with Path(f"{out}.part").open(encoding="utf-8", newline="") as table:
+            safe.update(row["path"] for row in csv.DictReader(table))
+
+    monkeypatch.setattr("os.fsync", sync)
+    run(open_items(str(folder)), Wanted(out, sorting=Sorting(tmp_path / "s", how)))
+    assert not gone_unsafe
+    left = names - {path.name for path in folder.iterdir()}
+    assert (safe, left) == ((names, names) if how == "move" else (set(), set()))
 
 
 @pytest.mark.parametrize("how", ["copy", "move"])

@@ -30,6 +30,19 @@ def test_a_folder_is_searched_below_in_a_stable_order(tmp_path: Path) -> None:
     assert names(open_items(str(tmp_path))) == found
 
 
+def test_masks_of_a_prepared_folder_are_no_parts(tmp_path: Path) -> None:
+    for name in ("defective/a.png", "masks/a.png", "normal/b.png", "heat.png"):
+        write_grey(tmp_path / name, 0)
+    (tmp_path / "defects.csv").write_text("path,mask\ndefective/a.png,masks/a.png\n")
+    (tmp_path / "manifest.csv").write_text("path,label,mask\ndefective/a.png,defective,heat.png\n")
+    items = open_items(str(tmp_path))
+    assert names(items) == ["defective/a.png", "normal/b.png"]
+    assert items.left_out == ["defects.csv", "heat.png", "manifest.csv", "masks/a.png"]
+    (tmp_path / "defects.csv").write_text("not,ours\n")  # a table of the user's own
+    (tmp_path / "manifest.csv").unlink()
+    assert "masks/a.png" in names(open_items(str(tmp_path)))
+
+
 def test_results_that_lie_in_the_folder_are_no_source(tmp_path: Path) -> None:
     write_grey(tmp_path / "a.png", 0)
     write_grey(tmp_path / "sorted" / "normal" / "a.png", 0)
