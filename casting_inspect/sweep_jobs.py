@@ -13,6 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from casting_inspect.cores import usable_cores
 from casting_inspect.errors import UserError
 
 LAUNCHER = "machine"  # in conf/hydra/launcher
@@ -63,9 +64,7 @@ def cores_shared(jobs: int) -> Iterator[None]:
 
 def cores_of_one(jobs: int) -> int:
     """Return how many cores one of so many runs may use: at least one."""
-    usable = getattr(os, "sched_getaffinity", None)
-    cores = len(usable(0)) if usable else os.cpu_count() or 1
-    return max(1, cores // jobs)
+    return max(1, usable_cores() // jobs)
 
 
 def share_machine(config: DictConfig) -> None:

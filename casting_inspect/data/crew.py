@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -18,6 +17,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from casting_inspect.cores import usable_cores
+
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -30,7 +31,7 @@ class Crew:
     """
 
     def __init__(self, workers: int = 0, progress: bool = True) -> None:
-        self.workers = workers if workers > 0 else min(8, os.cpu_count() or 1)
+        self.workers = workers if workers > 0 else min(8, usable_cores())
         self._progress = progress
 
     def each(

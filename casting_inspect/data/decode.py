@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import stat
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import UnidentifiedImageError
 
+from casting_inspect.cores import usable_cores
 from casting_inspect.data.header import DecodeError, check_complete, read_header
 from casting_inspect.data.pixels import WHITE_16, Pixels, pixels_of
 from casting_inspect.errors import UserError
@@ -119,7 +119,7 @@ def auto_window(paths: Sequence[Path]) -> Window | None:
     Raises:
         UserError: If a picture cannot be read.
     """
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(8, usable_cores())) as pool:
         counts = np.zeros(WHITE_16 + 1, np.int64)
         for histogram in pool.map(_histogram, paths):
             if histogram is not None:

@@ -8,7 +8,6 @@ import hashlib
 import json
 import logging
 import multiprocessing
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import torch
 from rich.console import Console
 from torch.utils.data import DataLoader
 
+from casting_inspect.cores import usable_cores
 from casting_inspect.data.augment import Augmenter
 from casting_inspect.data.crew import Crew
 from casting_inspect.data.dataset import CastingDataset, EpochSampler, Sample, start_worker
@@ -398,7 +398,7 @@ def _worker_count(workers: int | str) -> int:
     if isinstance(workers, int):
         return _at_least(0, workers, "data.workers")
     _one_of(("auto",), workers, "data.workers")
-    return min(os.cpu_count() or 1, MOST_WORKERS)
+    return min(usable_cores(), MOST_WORKERS)
 
 
 def _given_window(window: str | Sequence[float] | None) -> Window | None:

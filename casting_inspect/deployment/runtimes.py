@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import queue
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +13,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from casting_inspect.cores import usable_cores
 from casting_inspect.errors import UserError, first_line
 
 Pixels = NDArray[np.uint8]
@@ -45,11 +45,6 @@ def is_installed(runtime: str) -> bool:
     return importlib.util.find_spec(PACKAGES[runtime]) is not None
 
 
-def cores() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def open_model(runtime: str, path: Path, threads: int | None = None) -> Engine:
     """Open a model file with a runtime; what is float in it stays float32 on every processor.
 
@@ -66,7 +61,7 @@ def open_model(runtime: str, path: Path, threads: int | None = None) -> Engine:
             f"{path.name} needs {runtime}, which is not installed: pip install "
             "'casting-inspect[export]'"
         )
-    count = threads or cores()
+    count = threads or usable_cores()
     try:
         return {"openvino": _openvino, "onnxruntime": _onnxruntime}[runtime](path, count)
     except (RuntimeError, ValueError, OSError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from casting_inspect.cores import usable_cores
 from casting_inspect.data.crew import Crew
 from casting_inspect.data.grouping.evidence import (
     NULL_MATTERS,
@@ -85,7 +85,7 @@ def find_groups(
     if not paths:
         return _nothing()
     clock = _Clock()
-    crew = Crew(jobs or len(os.sched_getaffinity(0)), progress)
+    crew = Crew(jobs or usable_cores(), progress)
     keys = sorted(set(digests))
     number = {key: place for place, key in enumerate(keys)}
     of_file = np.array([number[digest] for digest in digests], np.intp)

@@ -7,7 +7,6 @@ import dataclasses
 import hashlib
 import json
 import multiprocessing
-import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from typing import Any, Final
 import cv2
 import pandas as pd
 
+from casting_inspect.cores import usable_cores
 from casting_inspect.data.manifest import COLUMNS, make_frame, write_manifest
 from casting_inspect.data.synthetic.config import SyntheticConfig, config_digest
 from casting_inspect.data.synthetic.render import Picture, png_bytes, render_part
@@ -86,7 +86,7 @@ def ensure_castings(
         return out
     if workers is None:
         pictures = config.parts * config.photographs
-        workers = _usable_cores() if pictures >= _WORTH_A_POOL else 0
+        workers = usable_cores() if pictures >= _WORTH_A_POOL else 0
     if out.exists():
         # half-written, damaged or tampered with: out of the way before anything can read it
         discarded = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.discarded")
@@ -211,10 +211,3 @@ def _write_picture(config: SyntheticConfig, folder: Path, picture: Picture) -> R
             "area_px": str(int((picture.mask > 0).sum())),
         }
     return row
-
-
-def _usable_cores() -> int:
-    """Return how many cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

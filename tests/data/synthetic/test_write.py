@@ -207,24 +207,12 @@ def test_many_pictures_get_a_pool(cache: Path, monkeypatch: pytest.MonkeyPatch) 
         return out
 
     monkeypatch.setattr(write, "write_castings", fake)
-    monkeypatch.setattr(write, "_usable_cores", lambda: 7)
+    monkeypatch.setattr(write, "usable_cores", lambda: 7)
     ensure_castings(CONFIG)
     ensure_castings(dataclasses.replace(CONFIG, parts=500))
     assert asked == [0, 7]
 
 
-@pytest.mark.parametrize("knows_affinity", [True, False])
-def test_the_cores_of_this_process_are_counted(
-    monkeypatch: pytest.MonkeyPatch, knows_affinity: bool
-) -> None:
-    if knows_affinity:
-        monkeypatch.setattr(write.os, "sched_getaffinity", lambda _: {3, 5, 7}, raising=False)
-    else:
-        monkeypatch.delattr(write.os, "sched_getaffinity", raising=False)
-        monkeypatch.setattr(write.os, "cpu_count", lambda: 3)
-    assert write._usable_cores() == 3
-
-
 def test_the_asked_number_of_workers_is_used(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(write, "_usable_cores", lambda: pytest.fail("cores were counted"))
+    monkeypatch.setattr(write, "usable_cores", lambda: pytest.fail("cores were counted"))
     assert ensure_castings(dataclasses.replace(CONFIG, parts=1), workers=1).is_dir()
