@@ -9,6 +9,7 @@ import platform
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -158,7 +159,6 @@ def device() -> list[Finding]:
     if accelerator == "gpu":
         gpu = torch.cuda.get_device_properties(0)
         words = f"{gpu.name}, {gpu.total_memory / GIGABYTE:.0f} GB"
-        torch.ones(8, device="cuda").sum().item()  # a driver that does not fit fails here
     else:
         words = f"{os.cpu_count()} cores, {torch.get_num_threads()} threads"
     state, todo = (GOOD, "")
@@ -167,7 +167,35 @@ def device() -> list[Finding]:
     return [
         Finding("device", accelerator, state, words, todo),
         Finding("device", "precision", GOOD, precision),
+        Finding("device", "training step", GOOD, f"{one_step(accelerator, precision):.2f} s"),
     ]
+
+
+def one_step(accelerator: str, precision: str) -> float:
+    """Train a small network for one step as `train` would, and return the seconds it took.
+
+    Raises:
+        RuntimeError: If its loss is not finite; what a driver or library that does not fit raises.
+    """
+    import torch
+
+    from casting_inspect.models.cnn import SmallCnn
+    from casting_inspect.training.precision import autocast, device_of
+
+    started = time.perf_counter()
+    where = device_of(accelerator)
+    network = SmallCnn().to(where)
+    step = torch.optim.AdamW(network.parameters())
+    images = torch.rand(2, 3, 64, 64, device=where)
+    with autocast(where, precision):
+        loss = torch.nn.functional.cross_entropy(
+            network(images), torch.tensor([0, 1], device=where)
+        )
+    loss.backward()  # type: ignore[no-untyped-call]
+    step.step()
+    if not torch.isfinite(loss):
+        raise RuntimeError(f"the loss of a training step is {loss.item()}")
+    return time.perf_counter() - started
 
 
 def weights() -> list[Finding]:

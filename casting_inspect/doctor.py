@@ -39,27 +39,24 @@ def job(cfg: DictConfig) -> None:
 
 
 def _show(found: list[Finding], max_gb: float) -> None:
+    """Print a line a finding, packages that are in order in one; paths stay whole to be copied."""
     from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
 
+    console = Console(highlight=False, soft_wrap=True)
     colours = {"ok": "green", "note": "yellow", "fails": "bold red"}
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("", "", "", "found", "what to do"):
-        table.add_column(name, overflow="fold")
+    fine = [one for one in found if one.topic == "versions" and one.state == "ok"]
+    versions = ", ".join(f"{one.name} {one.found}" for one in fine)
+    lines = [("versions", "ok", versions, "")] if fine else []
+    lines += [(one.topic, one.state, f"{one.name}: {one.found}", one.todo)
+              for one in found if one not in fine]  # fmt: skip
     topic = ""
-    for one in found:
-        shown = "" if one.topic == topic else one.topic
-        topic = one.topic
-        table.add_row(
-            shown,
-            one.name,
-            f"[{colours[one.state]}]{one.state}[/]",
-            escape(one.found),
-            escape(one.todo),
-        )
-    console = Console(highlight=False)
-    console.print(table)
+    for above, state, words, todo in lines:
+        shown = "" if above == topic else above
+        topic = above
+        console.print(f"{shown:<10}[{colours[state]}]{state:<6}[/]{escape(words)}")
+        if todo:
+            console.print(f"{'':<16}-> {escape(todo)}")
     console.print(f"features and pixels together are kept below cache.max_gb={max_gb:g} GB")
 
 

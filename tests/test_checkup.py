@@ -23,6 +23,8 @@ def test_a_machine_that_can_train(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert by_name["torch"]["found"] in said
     assert by_name["pixels"]["found"].startswith("0.03 GB")
     assert {"sweep", "dev", "bench", "cluster"} <= set(by_name)
+    assert by_name["training step"]["state"] == "ok"
+    assert by_name["VGG-19, ImageNet"]["found"] in said  # a path in one piece, to be copied
     assert not (tmp_path / "new").exists()
 
 
