@@ -94,7 +94,7 @@ def _against_sides(
     higher = [torch.maximum(one, other) for one, other in sides]
     lower = [torch.minimum(one, other) for one, other in sides]
     # rounding keeps the order, so the least difference is, to the bit, that with the largest
-    spot = (means - most(higher)).clamp(min=0) - (least(lower) - means).clamp(min=0)
+    spot = means - torch.clamp(means, least(lower), most(higher))
     line = (means - least(higher)).clamp(min=0) - (most(lower) - means).clamp(min=0)
     return spot, line
 
@@ -119,6 +119,8 @@ def box_mean(values: Tensor, size: int) -> Tensor:
         values: (N, C, h, w).
         size: Side of the window in pixels, odd.
     """
+    if size == 1:
+        return values
     rows, columns = (window_matrix(length, size, values) for length in values.shape[-2:])
     return rows @ values @ columns.T
 
