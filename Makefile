@@ -6,7 +6,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check lint types test test-slow test-real bench clean
+.PHONY: help setup demo check lint types test test-slow test-real docs bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -39,6 +39,9 @@ test-slow: setup  ## spawned workers, real kills, the wheel
 test-real: setup  ## with the real pictures and weights, where they are
 	$(PYTEST) -m real
 
+docs: setup  ## the documentation as a site, docs/_build/index.html; warnings are errors
+	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build
+
 bench: .venv/.bench  ## speed against peers and ceilings, 40 minutes; tables in experiments/speed
 	$(BIN)/python experiments/speed/run.py
 
@@ -47,5 +50,5 @@ bench: .venv/.bench  ## speed against peers and ceilings, 40 minutes; tables in 
 	touch $@
 
 clean:  ## remove what was made here, the environment and the runs excepted
-	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
+	rm -rf build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
