@@ -27,6 +27,8 @@ TITLES: Final = {
     "evaluation": "Evaluation",
     "startup": "Start",
     "deployment": "Deployment",
+    "inspection": "A folder of pictures",
+    "breakdown": "Where the time goes",
     "memory": "Memory",
     "gpu": "GPU",
     "curves": "Cost curves",

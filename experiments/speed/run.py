@@ -20,7 +20,16 @@ from settings import AGAIN, HERE, RESULTS, ROOT, SMOKE
 
 SCRIPTS = (
     *("ceilings", "startup", "evaluation", "pipeline", "scratch", "overhead", "extraction"),
-    *("deployment", "finetune_step", "memory", "frozen", "curves", "gpu"),
+    *(
+        "deployment",
+        "inspection",
+        "breakdown",
+        "finetune_step",
+        "memory",
+        "frozen",
+        "curves",
+        "gpu",
+    ),
 )
 """The short ones first, so that a mistake shows early."""
 DONE = ROOT / "runs" / "bench" / ("smoke.json" if SMOKE else "done.json")

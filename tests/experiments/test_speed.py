@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -15,9 +16,11 @@ from torch import nn
 SPEED = Path(__file__).parents[2] / "experiments" / "speed"
 sys.path.insert(0, str(SPEED))
 
+import breakdown  # noqa: E402
 import castings as pictures  # noqa: E402
 import ceilings  # noqa: E402
 import deployment  # noqa: E402
+import inspection  # noqa: E402
 import peak  # noqa: E402
 import plots  # noqa: E402
 import record  # noqa: E402
@@ -200,6 +203,7 @@ def test_operations_are_those_of_a_convolution_counted_by_hand() -> None:
 
 CHILD = f"""
 import sys
+from collections import Counter
 sys.path.insert(0, {str(SPEED)!r})
 from turns import Turned
 name, mode = sys.argv[2:]
@@ -263,3 +267,31 @@ def test_candidates_of_the_line_are_held_against_eager_pytorch_in_milliseconds()
     assert (by_name["bundle, fp32"].met, by_name["bundle, int8"].met) == ("yes", "yes")
     assert by_name["bundle, int8"].note == "p99 118 ms"
     assert (rows[-1].ours, rows[-1].met) == (pytest.approx(40.0), "yes")
+
+
+def test_a_folder_is_held_against_eager_pytorch_and_against_the_network_alone() -> None:
+    seconds = {
+        inspection.EAGER: 20.0,
+        inspection.FLOAT: 16.0,
+        f"{inspection.FLOAT}, {inspection.ALONE}": 12.0,
+        inspection.EIGHT: 4.0,
+        f"{inspection.EIGHT}, {inspection.ALONE}": 3.6,
+    }
+    turn = {name: turns.Turns(Timed((took,) * 3), 100.0) for name, took in seconds.items()}
+    rows = {row.what: row for row in inspection.rows_of(turn)}
+    assert rows["folder, bundle, fp32"].ratio == pytest.approx(1.25)
+    assert rows["folder, bundle, int8"].ours == pytest.approx(inspection.FILES / 4)
+    hidden = {kind: rows[f"folder, bundle, {kind}, decoding hidden"] for kind in ("fp32", "int8")}
+    assert (hidden["fp32"].share, hidden["fp32"].met) == (0.75, "no")
+    assert (hidden["int8"].share, hidden["int8"].met) == (pytest.approx(0.9), "yes")
+
+
+def test_operators_are_shares_of_their_stage_the_longest_first() -> None:
+    times = Counter({f"aten::op{number}": float(number) for number in range(1, 12)})
+    rows = breakdown.rows_of("stage", times)
+    assert [row.what for row in rows[:2]] == ["stage: op11", "stage: op10"]
+    assert rows[-1].what == "stage: all others"
+    assert sum(row.share or 0 for row in rows) == pytest.approx(1)
+    assert sum(row.ours or 0 for row in rows) == pytest.approx(66)
+    measured = breakdown.own_times(lambda: torch.ones(64, 64) @ torch.ones(64, 64))
+    assert measured["aten::mm"] > 0
