@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from casting_inspect import __version__, multirun, overrides, sweep_jobs, sweep_search
 from casting_inspect.composition import checked, help_text
-from casting_inspect.errors import UserError, first_line
+from casting_inspect.errors import UserError, first_line, of_the_disk
 from casting_inspect.identity import register_resolver
 from casting_inspect.multirun import Job
 from casting_inspect.schemas import SCHEMAS, register
@@ -66,6 +66,13 @@ def guarded(name: str, action: Callable[[], int]) -> int:
     except BrokenPipeError:  # what reads the output, `| head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        mistake = of_the_disk(error)
+        if mistake is None:
+            traceback.print_exc()
+            return 1
+        _complain(name, str(mistake))
+        return 2
     except SystemExit as leaving:
         if isinstance(leaving.__context__, KeyboardInterrupt):  # Lightning's way of stopping
             _complain(name, "stopped by Ctrl-C.")
@@ -145,10 +152,8 @@ def _through_hydra(name: str, task: Task) -> None:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=name)(task)()
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(overrides.explained(error, SCHEMAS[name])) from error
-    except BrokenPipeError:
+    except OSError:
         raise
-    except OSError as error:
-        raise UserError(f"{error.filename}: {error.strerror}") from error
     except BaseException:  # stopped by hand: the table of what is done all the same
         multirun.stopped()
         multirun.report()
@@ -240,14 +245,20 @@ def _as_program(words: Sequence[str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _logging_kept() -> Iterator[None]:
-    """Put the root logger back as it was, and close the log files opened meanwhile."""
+    """Put logging back as it was, and close the log files opened meanwhile.
+
+    A line that a full disk does not take is left out; the run itself says that the disk is full.
+    """
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    loud, logging.raiseExceptions = logging.raiseExceptions, False
     try:
         yield
     finally:
+        logging.raiseExceptions = loud
         for handler in root.handlers:
             if handler not in handlers:
-                handler.close()
+                with contextlib.suppress(OSError):
+                    handler.close()
         root.handlers[:] = handlers
         root.setLevel(level)

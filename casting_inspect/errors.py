@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import errno
+import os
 from collections.abc import Iterable
+from typing import Final
+
+_FULL: Final = frozenset(
+    getattr(errno, name) for name in ("ENOSPC", "EDQUOT") if hasattr(errno, name)
+)
+_FORBIDDEN: Final = frozenset((errno.EACCES, errno.EROFS, errno.EPERM))
 
 
 class UserError(Exception):
@@ -11,6 +19,25 @@ class UserError(Exception):
 
     Entry points print the message without a traceback and exit with code 2.
     """
+
+
+def of_the_disk(error: OSError) -> UserError | None:
+    """Return what to say of an error of the system that the user can mend, or None.
+
+    That is one about a file that it names, a full disk, or a place that is closed to the user.
+    """
+    if error.filename is None and error.errno not in _FULL | _FORBIDDEN:
+        return None
+    names = [os.fsdecode(name) for name in (error.filename, error.filename2)
+             if isinstance(name, (str, bytes))]  # fmt: skip
+    where = " -> ".join(names) or "a file"
+    if error.errno in _FULL:
+        todo = "the disk is full: free some space, or name a folder on another disk"
+    elif error.errno in _FORBIDDEN:
+        todo = "name another folder, or ask for the right to this one"
+    else:
+        todo = "look whether it is there, or name another one"
+    return UserError(f"{where}: {error.strerror or error}; {todo}")
 
 
 def first_line(error: object) -> str:

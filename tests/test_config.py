@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -14,7 +15,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from casting_inspect import __version__, config
+from casting_inspect import __version__, config, plan
 from casting_inspect.config import resolved, run_command
 from casting_inspect.errors import UserError
 
@@ -262,6 +263,50 @@ def test_a_folder_that_cannot_be_made_is_one_line(
     err = capsys.readouterr().err
     assert err.startswith("casting-inspect train: file")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (FileNotFoundError(errno.ENOENT, "No such file", "there"), 2),
+        (OSError(errno.ENOSPC, "No space left"), 2),
+        (OSError(errno.EBADF, "Bad descriptor"), 1),
+    ],
+)
+def test_what_the_disk_refuses_a_job_is_one_line(
+    job: Recorder, error: OSError, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job.error = error
+    assert run_command("train", job, ["model=cnn", "hydra.run.dir=run"]) == code
+    err = capsys.readouterr().err
+    assert ("Traceback" in err) == (code == 1)
+    assert code == 1 or (err.startswith("casting-inspect train: ") and err.count("\n") == 1)
+
+
+def test_a_place_that_cannot_be_written_is_one_line(
+    job: Recorder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    assert plan.main([f"out={tmp_path / 'file' / 'x'}"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"casting-inspect plan: {tmp_path / 'file'}")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device on this system")
+def test_a_log_that_a_full_disk_does_not_take_adds_no_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def job(cfg: DictConfig) -> None:
+        logging.getLogger().addHandler(logging.FileHandler("/dev/full"))
+        logging.getLogger("job").info("at work")
+        raise OSError(errno.ENOSPC, "No space left", "checkpoint")
+
+    assert run_command("train", job, ["model=cnn", f"hydra.run.dir={tmp_path}"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("casting-inspect train: checkpoint: No space left; the disk is full")
+    assert err.count("\n") == 1
+    assert logging.raiseExceptions
 
 
 def test_hydras_ways_of_showing(job: Recorder, capsys: pytest.CaptureFixture[str]) -> None:

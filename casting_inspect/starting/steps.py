@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from casting_inspect.errors import UserError
+from casting_inspect.files import naming
 from casting_inspect.starting.questions import Say
 
 Told = Callable[[str], str | None]
@@ -41,6 +42,7 @@ def run_step(
     log.parent.mkdir(parents=True, exist_ok=True)
     last = ""
     with (
+        naming(log),
         log.open("a", encoding="utf-8") as lines,
         subprocess.Popen(
             command,

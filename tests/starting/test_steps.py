@@ -63,6 +63,14 @@ def test_a_step_that_is_killed_says_how_to_go_on(
         run(said, tmp_path / "l")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device on this system")
+def test_a_log_that_has_no_room_is_named(monkeypatch: pytest.MonkeyPatch, said: list[str]) -> None:
+    instead(monkeypatch, "print('x')")
+    with pytest.raises(OSError, match="No space") as caught:
+        run(said, Path("/dev/full"))
+    assert caught.value.filename == "/dev/full"
+
+
 def test_a_real_command_runs(
     tmp_path: Path, said: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
