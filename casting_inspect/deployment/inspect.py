@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from casting_inspect.deployment.ledger import Ledger
+from casting_inspect.deployment.ledger import UNDER_WAY, Ledger
 from casting_inspect.deployment.placing import Sorting, draw_heatmap, put, safe_path
 from casting_inspect.deployment.rows import Table, check_same
 from casting_inspect.deployment.sources import Item, Items, key_of
@@ -143,10 +143,10 @@ def _not_done(
 ) -> Iterator[Item]:
     """Yield what has no row yet, and finish what was not finished of what has one."""
     for item in items.each:
-        verdict = ledger.verdict_of(item) if ledger else before.get(key_of(item.name))
+        verdict = ledger.take(item) if ledger else before.get(key_of(item.name))
         if verdict is None:
             yield item
-        else:
+        elif verdict != UNDER_WAY:  # a drop folder that is back shows what it showed before
             _put_away(item, verdict, wanted)
 
 
@@ -158,7 +158,7 @@ def _keep(
         if wanted.heatmaps and judged.row.verdict in HEATMAPS_OF[wanted.heatmaps_of]:
             tally.drawn += draw_heatmap(judged, wanted.heatmaps)
     if ledger is not None:
-        ledger.write([judged.item for judged in batch])
+        ledger.write([judged.item for judged in batch], [judged.row.verdict for judged in batch])
     table.write([judged.row for judged in batch])
     if wanted.moves:
         if ledger is not None:

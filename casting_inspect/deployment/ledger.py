@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import sys
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
+from typing import Final
 
 from casting_inspect.deployment.rows import write_all
 from casting_inspect.deployment.sources import Item, shown
 from casting_inspect.errors import UserError
+
+UNDER_WAY: Final = ""
+"""In the place of a verdict: the picture is taken, and its row not written yet."""
 
 
 @dataclass
@@ -18,7 +24,9 @@ class Ledger:
     """Line k says what row k is about, and is written before it.
 
     Names come again at a drop folder, and a kill may fall between a row and the moving of its
-    picture; name, size and time together say whether a file has its row.
+    picture; name, size and time together say whether a file has its row. A folder that is unmounted
+    and mounted again shows the same files once more. A picture is remembered by 16 bytes, some 120
+    with Python's own, so 100,000 of them take 12 MB.
 
     Attributes:
         path: The file, beside the table.
@@ -27,7 +35,7 @@ class Ledger:
 
     path: Path
     verdicts: list[str] = field(default_factory=list)
-    _known: dict[tuple[str, str], str] = field(default_factory=dict)
+    _known: dict[bytes, str] = field(default_factory=dict)
     _stream: FileIO | None = None
 
     def go_on(self) -> None:
@@ -46,7 +54,7 @@ class Ledger:
                     if not line.endswith(b"\n"):
                         break
                     name, mark = json.loads(line)
-                    self._known[(name, mark)] = verdict
+                    self._known[_key(name, mark)] = sys.intern(verdict)
                     end += len(line)
                     rows -= 1
                 if not rows:
@@ -67,14 +75,27 @@ class Ledger:
 
     def verdict_of(self, item: Item) -> str | None:
         """Return the verdict of a picture that has its row, or None."""
-        return self._known.get((shown(item.name), item.mark))
+        return self._known.get(_key(shown(item.name), item.mark)) or None
 
-    def write(self, items: list[Item]) -> None:
-        """Note pictures whose rows are about to be written.
+    def take(self, item: Item) -> str | None:
+        """Return None for a new picture, which counts as taken from then on.
+
+        Of one that was taken before it returns the verdict, or ``UNDER_WAY``.
+        """
+        key = _key(shown(item.name), item.mark)
+        found = self._known.get(key)
+        if found is None:
+            self._known[key] = UNDER_WAY
+        return found
+
+    def write(self, items: list[Item], verdicts: list[str]) -> None:
+        """Note pictures whose rows are about to be written, and the verdicts in those.
 
         Raises:
             UserError: If the disk is full or gone.
         """
+        for item, verdict in zip(items, verdicts, strict=True):
+            self._known[_key(shown(item.name), item.mark)] = sys.intern(verdict)
         pairs = ([shown(item.name), item.mark] for item in items)
         try:
             if self._stream is None:
@@ -101,3 +122,8 @@ class Ledger:
         if self._stream is not None:
             self._stream.close()
             self._stream = None
+
+
+def _key(name: str, mark: str) -> bytes:
+    """Return what a picture of this shown name and mark is remembered by."""
+    return hashlib.blake2b(f"{name}\0{mark}".encode(), digest_size=16).digest()

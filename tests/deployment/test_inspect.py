@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import subprocess
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -170,6 +171,34 @@ def test_a_drop_folder_is_left_and_taken_up_again(
     if moved:
         assert {path.name for path in folder.iterdir()} == {"done"}
         assert (folder / "done" / "000-2.png").is_file()
+
+
+def lines_in(out: Path) -> int:
+    return out.read_bytes().count(b"\n") if out.exists() else 0
+
+
+def test_a_drop_folder_that_is_unmounted_and_mounted_again_doubles_no_row(
+    folder: Path, tmp_path: Path
+) -> None:
+    out, aside = tmp_path / "v.csv", tmp_path / "aside"
+
+    def unmount_and_mount() -> None:
+        while lines_in(out) < 8:
+            time.sleep(0.01)
+        folder.rename(aside)
+        folder.mkdir()  # a place to mount on is an empty folder
+        time.sleep(0.3)  # a dozen looks
+        folder.rmdir()
+        aside.rename(folder)
+        time.sleep(0.3)
+        write_grey(folder / "new.png", 255)
+
+    thread = threading.Thread(target=unmount_and_mount, daemon=True)
+    thread.start()
+    drop_run(folder, Wanted(out, resume=True), 8)
+    thread.join()
+    assert sorted(row.path for row in rows_in(out)) == sorted(p.name for p in folder.iterdir())
+    assert rows_in(out)[-1].path == "new.png"
 
 
 def test_what_a_kill_left_in_the_drop_folder_is_moved(folder: Path, tmp_path: Path) -> None:
