@@ -15,14 +15,14 @@ def job(cfg: DictConfig) -> None:
     from casting_inspect.starting.enough import Limits
     from casting_inspect.starting.proposal import Words
     from casting_inspect.starting.start import start
-    from casting_inspect.starting.wish import Wish
+    from casting_inspect.starting.wish import Wish, place_for
 
     plain = resolved(cfg)
     data = plain["data"]
     source = Path(cfg.source)
     wish = Wish(
         source=source,
-        out=Path(cfg.out) if cfg.out else Path(f"{source.resolve().stem or 'start'}_inspected"),
+        out=Path(cfg.out) if cfg.out else place_for(source),
         words=Words(
             manifest=data["manifest"],
             normal=tuple(data["normal"] or ()),

@@ -11,6 +11,7 @@ from typing import Any, Final
 import pandas as pd
 from rich.console import Console
 
+from casting_inspect.data.archive import is_within
 from casting_inspect.data.folds import class_counts, classes_of, conflicts_of, units_of
 from casting_inspect.data.manifest import read_manifest
 from casting_inspect.data.outcome import printable
@@ -51,6 +52,11 @@ def start(wish: Wish, *, yes: bool) -> list[str]:
 
     if wish.out.exists() and not wish.out.is_dir():
         raise UserError(f"out={wish.out}: is a file; name a folder")
+    if is_within(wish.out, wish.source):
+        raise UserError(
+            f"out={wish.out}: lies in source={wish.source}, where nothing is changed; give an out= "
+            "outside it"
+        )
     record = agreed(wish, Person.at_terminal(say, yes=yes))
     if wish.source.exists() or not (wish.pictures / "manifest.csv").is_file():
         words = prepare_words(wish, Words.of(record["words"]))

@@ -6,8 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from casting_inspect.data.archive import is_within
 from casting_inspect.starting.enough import Limits
 from casting_inspect.starting.proposal import Words
+
+
+def place_for(source: Path) -> Path:
+    """Return where everything goes if nobody says: NAME_inspected in the working folder.
+
+    Beside the source where the working folder lies in it: nothing is put among the pictures.
+    """
+    whole = source.resolve()
+    name = Path(f"{whole.stem or 'start'}_inspected")
+    return whole.parent / name if is_within(Path.cwd(), whole) else name
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from casting_inspect.starting.agreement import agreed
 from casting_inspect.starting.enough import Limits
 from casting_inspect.starting.proposal import Words
 from casting_inspect.starting.questions import Person
-from casting_inspect.starting.wish import Wish
+from casting_inspect.starting.wish import Wish, place_for
 
 
 def pictures(root: Path, castings: int = 12, folders: tuple[str, ...] = ("io", "nio")) -> Path:
@@ -144,6 +144,45 @@ def test_castings_are_counted_again_when_they_are_known(
     with pytest.raises(UserError, match="17 pictures, but 12 defective and 5 good castings are"):
         steps.start(wish, yes=True)
     assert [words[0] for words in commands] == ["prepare", "audit"]
+
+
+@pytest.mark.parametrize(
+    ("here", "typed", "place"),
+    [
+        (".", "in", "in_inspected"),
+        ("in", ".", "in_inspected"),
+        ("in/io", "..", "in_inspected"),
+        ("elsewhere", "../in", "elsewhere/in_inspected"),
+    ],
+)
+def test_the_default_place_is_never_among_the_pictures(
+    here: str, typed: str, place: str, wish: Wish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / here)
+    assert place_for(Path(typed)).absolute() == tmp_path / place
+
+
+def test_a_start_in_the_folder_of_pictures_itself(
+    wish: Wish, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    place = tmp_path / "in_inspected"
+    commands = ran(monkeypatch, replace(wish, out=place), good=12)
+    monkeypatch.chdir(wish.source)
+    assert command.main([".", "yes=true", "model.weights=none"]) == 0
+    assert commands[0][1:3] == ["source=.", f"out={place / 'pictures'}"]
+    assert (place / "start.json").is_file()
+    assert sorted(path.name for path in wish.source.iterdir()) == ["io", "nio"]
+
+
+@pytest.mark.parametrize("out", ["in", "in/out", "in/io"])
+def test_a_place_among_the_pictures_is_refused_before_anything_is_written(
+    out: str, wish: Wish, tmp_path: Path
+) -> None:
+    before = sorted(wish.source.rglob("*"))
+    with pytest.raises(UserError, match=r"lies in source=.*give an out= outside it"):
+        steps.start(replace(wish, out=tmp_path / out), yes=True)
+    assert sorted(wish.source.rglob("*")) == before
 
 
 def test_the_folder_may_stand_first(tmp_path: Path) -> None:
