@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from casting_inspect import checkup, doctor
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_a_machine_that_can_train(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,3 +70,10 @@ def test_a_folder_is_no_place_for_the_file(
 ) -> None:
     assert doctor.main([f"out={tmp_path}"]) == 2
     assert "is a folder; name a file" in capsys.readouterr().err
+
+
+def test_whatever_is_small_enough_is_among_the_extras_of_the_tests() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    tested = {name for name in extras if f"casting-inspect[{name}]" in extras["dev"]}
+    assert set(extras) - tested == {"dev", "bench", "cluster"}
