@@ -14,6 +14,7 @@ from typing import Any, Final
 from casting_inspect.data.archive import files_below
 from casting_inspect.data.folders import SUFFIXES, UNREAD_SUFFIXES
 from casting_inspect.data.header import DecodeError, check_complete, read_header
+from casting_inspect.deployment.mounted import Mounted
 from casting_inspect.deployment.sources import Item, Items
 from casting_inspect.errors import UserError
 
@@ -91,6 +92,7 @@ class _Watcher:
         self._taken: dict[Path, str] = {}
         self._passed_over: set[Path] = set()
         self._failing_since: float | None = None
+        self._home = Mounted(drop.folder)
 
     def items(self) -> Iterator[Item]:
         """Yield pictures until stopped; see `watch`."""
@@ -130,7 +132,7 @@ class _Watcher:
             elif _is_ready(path, last, self._drop.settle):
                 self._taken[path] = now.mark
                 name = path.relative_to(self._drop.folder).as_posix()
-                yield Item(name, partial(Path, path), path, now.mark)
+                yield Item(name, partial(Path, path), path, now.mark, partial(self._again, path))
             else:
                 looks[path] = last
         self._last = looks
@@ -160,11 +162,38 @@ class _Watcher:
                 return
             self._say(f"{folder}: is gone; waiting {patience:g} s for it")
         if now - self._failing_since >= patience:
-            raise UserError(
-                f"source={folder}: the drop folder cannot be read ({error.strerror or error}), for "
-                f"{patience:g} s now (drop.patience); what was taken has its row, and resume=true "
-                "goes on"
-            )
+            raise self._lost(error)
+
+    def _lost(self, error: OSError) -> UserError:
+        return UserError(
+            f"source={self._drop.folder}: the drop folder cannot be read "
+            f"({error.strerror or error}), for {self._drop.patience:g} s now (drop.patience); what "
+            "was taken has its row, and resume=true goes on"
+        )
+
+    def _again(self, path: Path) -> bool:
+        """Wait for a folder that went while a picture was read; say whether that is there again.
+
+        Raises:
+            UserError: After ``patience`` seconds, or when stopped: the picture has no row then.
+        """
+        error = self._home.problem()
+        if error is None:
+            return False
+        end = time.monotonic() + self._drop.patience
+        while time.monotonic() < end and not self._stop.wait(self._drop.poll):
+            if _shows_files(self._drop.folder):
+                self._home = Mounted(self._drop.folder)
+                return path.is_file()
+        raise self._lost(error)
+
+
+def _shows_files(folder: Path) -> bool:
+    """Say whether there is something in a folder: what a drive was mounted on is empty."""
+    try:
+        return next(folder.iterdir(), None) is not None
+    except OSError:
+        return False
 
 
 def _pause(stop: threading.Event, changed: threading.Event, seconds: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -170,6 +171,10 @@ def _keep(
 
 
 def _put_away(item: Item, verdict: str, wanted: Wanted) -> None:
+    if wanted.sorting is None and wanted.done is None:
+        return
+    if item.file is not None and not os.path.isfile(item.file):  # noqa: PTH113 - Path's may raise
+        item.again()  # moved before, or else its folder is gone
     if wanted.sorting is not None:
         wanted.sorting.put(item, verdict)
     if wanted.done is not None:

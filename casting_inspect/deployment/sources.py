@@ -15,6 +15,7 @@ from casting_inspect.data.archive import Source, ZipSource, files_below
 from casting_inspect.data.decode import MAX_PIXELS, byte_limit
 from casting_inspect.data.folders import is_picture
 from casting_inspect.data.header import DecodeError
+from casting_inspect.deployment.mounted import Mounted
 from casting_inspect.deployment.verdict import Picture
 from casting_inspect.errors import UserError
 
@@ -33,12 +34,15 @@ class Item:
         content: Gives its content; raises `DecodeError` when that cannot be had.
         file: Where it lies as a file of its own, or None.
         mark: What tells it from other pictures of its name; empty where a name is used once.
+        again: Called when it cannot be read; says whether to try once more, and raises `UserError`
+            where all of the source is gone.
     """
 
     name: str
     content: Callable[[], Content]
     file: Path | None = None
     mark: str = ""
+    again: Callable[[], bool] = lambda: False
 
 
 @dataclass
@@ -113,7 +117,7 @@ def open_items(
         if path.suffix.lower() in TABLES and path.is_file():
             return _manifest(path, root)
         if path.exists():
-            return Items(source, [_file_item(source, path)], 1)
+            return Items(source, [_file_item(source, path, Mounted(path.parent))], 1)
     except OSError as error:
         at = f": {error.filename}" if error.filename not in (None, source) else ""
         reason = f"{error.strerror or error}{at}"
@@ -123,8 +127,28 @@ def open_items(
     raise UserError(f"source={source}: there is no such file or folder")
 
 
-def _file_item(name: str, path: Path) -> Item:
-    return Item(name, lambda: path, path)
+def _file_item(name: str, path: Path, home: Mounted) -> Item:
+    return Item(name, lambda: path, path, again=home.check)
+
+
+def _file_items(names: Iterable[str], root: Path) -> Iterator[Item]:
+    """Return files that lie anywhere; where they do is looked at now, unless they are yet to come.
+
+    Args:
+        names: Their paths.
+        root: What these are relative to.
+    """
+    known = names if isinstance(names, list) else []
+    homes = {folder: Mounted(folder) for folder in {(root / name).parent for name in known}}
+
+    def each() -> Iterator[Item]:
+        for name in names:
+            path = root / name
+            if path.parent not in homes:
+                homes[path.parent] = Mounted(path.parent)
+            yield _file_item(name, path, homes[path.parent])
+
+    return each()
 
 
 def _folder(root: Path, outputs: list[Path], emptied: bool) -> Items:
@@ -143,7 +167,8 @@ def _folder(root: Path, outputs: list[Path], emptied: bool) -> Items:
         (names if kept else found.left_out).append(name)
     if not names and not emptied:
         raise UserError(f"source={root}: {_nothing(found.left_out)}")
-    found.each = (_file_item(name, root / name) for name in names)
+    home = Mounted(root)
+    found.each = (_file_item(name, root / name, home) for name in names)
     found.total = len(names)
     return found
 
@@ -192,7 +217,7 @@ def _glob(pattern: str, emptied: bool) -> Items:
         (names if kept else found.left_out).append(name)
     if not names and not emptied:
         raise UserError(f"source={pattern}: no picture has such a name")
-    found.each = (_file_item(name, Path(name)) for name in names)
+    found.each = _file_items(names, Path())
     found.total = len(names)
     return found
 
@@ -208,7 +233,10 @@ def _zip(path: Path, max_pixels: int) -> Items:
         archive.close()
         raise UserError(f"source={path}: no picture is in it")
     limit = byte_limit(max_pixels)
-    found.each = (Item(name, partial(archive.read, name, limit)) for name in names)
+    home = Mounted(path.parent)
+    found.each = (
+        Item(name, partial(archive.read, name, limit), again=home.check) for name in names
+    )
     found.total = len(names)
     return found
 
@@ -224,7 +252,7 @@ def _manifest(path: Path, root: Path | None) -> Items:
     found = Items(str(path), ())
     names = list(_once((cells[at] for _, cells in rows), found))
     base = path.parent if root is None else root
-    found.each = (_file_item(name, base / name) for name in names)
+    found.each = _file_items(names, base)
     found.total = len(names)
     return found
 
@@ -245,9 +273,9 @@ def _listed(lines: Iterable[bytes], root: Path, found: Items) -> Iterator[Item]:
     """Yield the pictures of a list, read as it comes; an empty list is a mistake."""
     names = (_decoded(line) for line in lines)
     empty = True
-    for name in _once((name for name in names if name), found):
+    for item in _file_items(_once((name for name in names if name), found), root):
         empty = False
-        yield _file_item(name, root / name)
+        yield item
     if empty:
         raise UserError("source=-: the list on standard input is empty: give a path a line")
 

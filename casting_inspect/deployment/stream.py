@@ -23,7 +23,7 @@ from casting_inspect.data.decode import (
 from casting_inspect.deployment.rows import Row
 from casting_inspect.deployment.sources import Item, shown
 from casting_inspect.deployment.verdict import Picture, PictureScorer, Verdict
-from casting_inspect.errors import first_line
+from casting_inspect.errors import UserError, first_line
 
 LEAST_SIDE: Final = 16
 """Pixels of the shorter side below which nothing can be seen of a casting."""
@@ -125,6 +125,7 @@ def inspect_items(
         heatmaps: Whether to ask the scorer for maps.
 
     Raises:
+        UserError: If the source is gone, after the pictures before that.
         Exception: What `items` raises, after the pictures before it.
     """
     room = _Room(max(2, pace.decoders), max(2 * pace.batch, pace.decoders + 1))
@@ -179,14 +180,31 @@ def _batches(
             if found is not None:
                 raise found
             return
-        batch.append(found.result())
+        try:
+            batch.append(found.result())
+        except UserError:  # the source is gone: what was read before has its rows
+            if batch:
+                yield batch
+            raise
         if len(batch) >= room.share(pace.batch) or (pace.live and line.empty()):
             yield batch
             batch = []
 
 
 def _decode(item: Item, window: Window | None, max_pixels: int) -> _Decoded:
+    """Return a picture or why there is none.
+
+    Raises:
+        UserError: If all of its source is gone.
+    """
     start = time.perf_counter()
+    while True:
+        picture, reason = _read(item, window, max_pixels)
+        if picture is not None or not item.again():
+            return _Decoded(item, picture, reason, time.perf_counter() - start)
+
+
+def _read(item: Item, window: Window | None, max_pixels: int) -> tuple[Picture | None, str]:
     try:
         content = item.content()
         if isinstance(content, np.ndarray):
@@ -196,12 +214,11 @@ def _decode(item: Item, window: Window | None, max_pixels: int) -> _Decoded:
         height, width = picture.shape[:2]
         if min(height, width) < LEAST_SIDE:
             raise DecodeError(f"too small to show a casting: {width} x {height} pixels")
-        return _Decoded(item, picture, "", time.perf_counter() - start)
+        return picture, ""
     except DecodeError as error:
-        reason = first_line(error)
+        return None, first_line(error)
     except (OSError, ValueError, MemoryError) as error:  # a name that no file can have, say
-        reason = f"cannot be read ({first_line(error)})"
-    return _Decoded(item, None, reason, time.perf_counter() - start)
+        return None, f"cannot be read ({first_line(error)})"
 
 
 def _judge(batch: Sequence[_Decoded], scorer: PictureScorer, heatmaps: bool) -> list[Judged]:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import csv
+import os
 import subprocess
 import threading
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -175,6 +176,95 @@ def test_a_drop_folder_is_left_and_taken_up_again(
 
 def lines_in(out: Path) -> int:
     return out.read_bytes().count(b"\n") if out.exists() else 0
+
+
+class PullsAt(StubScorer):
+    """Lets something happen with its first batch."""
+
+    def __init__(self, pull: Callable[[], object]) -> None:
+        super().__init__()
+        self._pull = pull
+
+    def __call__(self, pictures, heatmaps=False):  # type: ignore[no-untyped-def]
+        if not self.batches:
+            self._pull()
+        return super().__call__(pictures, heatmaps)
+
+
+def source_of(kind: str, folder: Path) -> Items:
+    """Return the pictures of a folder as one of the sources that lie on a stick."""
+    if kind == "folder":
+        return open_items(str(folder))
+    if kind == "glob":
+        return open_items(f"{folder}/**/*.png")
+    if kind == "manifest":
+        rows = (f"{path.relative_to(folder)}\n" for path in sorted(folder.rglob("*.png")))
+        (folder / "list.csv").write_text("path\n" + "".join(rows), encoding="utf-8")
+        return open_items(str(folder / "list.csv"))
+    lines = (os.fsencode(path) for path in sorted(folder.rglob("*.png")))
+    return open_items("-", lines=list(lines))
+
+
+@pytest.mark.parametrize("kind", ["folder", "glob", "manifest", "list"])
+def test_a_stick_that_is_pulled_is_no_bad_picture(tmp_path: Path, kind: str) -> None:
+    folder, aside, out = tmp_path / "stick", tmp_path / "aside", tmp_path / "v.csv"
+    for number in range(60):
+        write_grey(folder / str(number % 3) / f"{number:02d}.png", 255)
+    pulls = PullsAt(lambda: folder.rename(aside))
+    with pytest.raises(UserError, match=r"was there a moment ago.*resume=true goes on"):
+        run(source_of(kind, folder), Wanted(out), pulls)
+    assert not out.exists()
+    done = rows_in(out)
+    assert 0 < len(done) < 60
+    assert {row.verdict for row in done} == {"normal"}
+    aside.rename(folder)
+    outcome = run(source_of(kind, folder), Wanted(out, resume=True))
+    assert dict(outcome.tally.counts) == {"normal": 60, "defective": 0, "review": 0, "error": 0}
+    assert len({row.path for row in rows_in(out)}) == len(rows_in(out)) == 60
+
+
+def test_a_picture_that_somebody_removes_is_an_error_of_its_own(
+    folder: Path, tmp_path: Path
+) -> None:
+    items = open_items(str(folder))
+    (folder / "130.png").unlink()
+    outcome = run(items, Wanted(tmp_path / "v.csv"))
+    assert outcome.tally.counts["error"] == 2
+
+
+def test_a_stick_that_is_pulled_before_its_pictures_are_sorted(
+    folder: Path, tmp_path: Path
+) -> None:
+    out, aside = tmp_path / "v.csv", tmp_path / "aside"
+    (folder / "broken.png").unlink()
+    sorting = Sorting(tmp_path / "sorted", "copy")
+
+    class Late(StubScorer):
+        def __call__(self, pictures, heatmaps=False):  # type: ignore[no-untyped-def]
+            found = super().__call__(pictures, heatmaps)
+            if sum(self.batches) == len(VALUES):
+                folder.rename(aside)
+            return found
+
+    with pytest.raises(UserError, match="was there a moment ago"):
+        run(open_items(str(folder)), Wanted(out, sorting=sorting), Late())
+    aside.rename(folder)
+    run(open_items(str(folder)), Wanted(out, resume=True, sorting=sorting))
+    assert len(list(sorting.folder.rglob("*.png"))) == len(rows_in(out)) == len(VALUES)
+
+
+def test_a_drop_folder_that_goes_while_it_is_read_is_waited_for(tmp_path: Path) -> None:
+    folder, aside, out = tmp_path / "drop", tmp_path / "aside", tmp_path / "v.csv"
+    for number in range(40):
+        write_grey(folder / f"{number:02d}.png", 255)
+
+    def pull() -> None:
+        folder.rename(aside)
+        threading.Timer(0.4, aside.rename, [folder]).start()
+
+    outcome = drop_run(folder, Wanted(out, resume=True), 40, scorer=PullsAt(pull))
+    assert outcome.tally.counts["normal"] == 40
+    assert sorted(row.path for row in rows_in(out)) == [f"{n:02d}.png" for n in range(40)]
 
 
 def test_a_drop_folder_that_is_unmounted_and_mounted_again_doubles_no_row(

@@ -131,3 +131,26 @@ def test_decoded_pictures_wait_in_bounded_number() -> None:
         assert len(taken) <= 4 * (done + 1) + 8 + 1
         assert 1 <= len(batch) <= 4
     assert len(taken) == 500
+
+
+def test_a_source_that_is_gone_ends_it_after_the_rows_before(tmp_path: Path) -> None:
+    def gone() -> bool:
+        raise UserError("the stick is gone")
+
+    lost = Item("lost.png", lambda: tmp_path / "lost.png", again=gone)
+    kept: list[str] = []
+    items = [*mixed([200, 30]), lost, *mixed([200])]
+    found = inspect_items(items, StubScorer(), Pace(batch=8), threading.Event())
+    with pytest.raises(UserError, match="the stick is gone"):
+        kept.extend(one.row.path for batch in found for one in batch)
+    assert kept == ["0.png", "1.png"]
+
+
+def test_a_picture_that_is_there_again_is_read_again(tmp_path: Path) -> None:
+    def back() -> bool:
+        write_grey(tmp_path / "a.png", 200)
+        return True
+
+    item = Item("a.png", lambda: tmp_path / "a.png", again=back)
+    (row,) = rows_of([item], StubScorer(), Pace())
+    assert row.verdict == "normal"
