@@ -191,7 +191,7 @@ def _say_end(items: Items, tally: Tally, say: Callable[[str], None]) -> None:
     for line in tally.summary():
         say(line)
     if items.left_out:
-        say(told("files that are no pictures", items.left_out))
+        say(told("left out, no pictures of parts", items.left_out))
     if items.repeated:
         say(told("named again, inspected once", items.repeated))
 

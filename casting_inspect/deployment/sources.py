@@ -8,12 +8,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Final
 
 from casting_inspect.data.archive import Source, ZipSource, files_below
 from casting_inspect.data.decode import MAX_PIXELS, byte_limit
-from casting_inspect.data.folders import is_picture
+from casting_inspect.data.folders import is_mask, is_picture
 from casting_inspect.data.header import DecodeError
 from casting_inspect.deployment.mounted import Mounted
 from casting_inspect.deployment.verdict import Picture
@@ -55,7 +55,7 @@ class Items:
         total: How many there are, or None: nobody knows yet.
         live: Whether they come as time goes by, so that each is wanted at once.
         endless: Whether they come until they are stopped.
-        left_out: Files that are no pictures.
+        left_out: Files that are no pictures, and pictures of masks, where defects are.
         repeated: Names that came again; each is inspected once.
         close: Lets go of what is open.
     """
@@ -123,7 +123,7 @@ def open_items(
         reason = f"{error.strerror or error}{at}"
         raise UserError(f"source={source}: cannot be read ({reason})") from None
     if glob.has_magic(source):
-        return _glob(source, emptied)
+        return _glob(source, list(outputs), emptied)
     raise UserError(f"source={source}: there is no such file or folder")
 
 
@@ -160,10 +160,11 @@ def _folder(root: Path, outputs: list[Path], emptied: bool) -> Items:
     names: list[str] = []
     masks = _masks(root)
     for file in files_below(root):
-        if within and any(file.resolve().is_relative_to(place) for place in within):
+        if _is_within(file, within):
             continue
         name = file.relative_to(root).as_posix()
-        kept = name not in masks and is_picture(name, partial(_start, file))
+        mask = name in masks or is_mask(name)
+        kept = not mask and is_picture(name, partial(_start, file))
         (names if kept else found.left_out).append(name)
     if not names and not emptied:
         raise UserError(f"source={root}: {_nothing(found.left_out)}")
@@ -193,7 +194,10 @@ def _masks(root: Path) -> set[str]:
 def _nothing(left_out: list[str]) -> str:
     if not left_out:
         return "the folder is empty"
-    return f"no picture is in it ({len(left_out)} other files, such as {shown(left_out[0])})"
+    masks = [name for name in left_out if is_mask(name)]
+    hint = "; folders named mask, masks or ground_truth show defects, no parts" if masks else ""
+    example = shown((masks or left_out)[0])
+    return f"no picture is in it ({len(left_out)} other files, such as {example}{hint})"
 
 
 def _start(file: Path) -> bytes:
@@ -207,19 +211,38 @@ def _start(file: Path) -> bytes:
         return b""
 
 
-def _glob(pattern: str, emptied: bool) -> Items:
+def _glob(pattern: str, outputs: list[Path], emptied: bool) -> Items:
+    """Return the pictures of a pattern, sorted; results of this command's are none of them."""
     found = Items(pattern, ())
+    within = [place.resolve() for place in outputs]
+    above = _fixed_part(pattern)
     found_names = glob.iglob(pattern, recursive=True)  # noqa: PTH207 - Path takes no absolute one
     files = sorted({name for name in found_names if not Path(name).is_dir()})
+    inspected = [name for name in files if not _is_within(Path(name), within)]
+    if files and not inspected and not emptied:
+        raise UserError(f"source={pattern}: results must not go to the folder that is inspected")
     names: list[str] = []
-    for name in files:
-        kept = is_picture(Path(name).as_posix(), partial(_start, Path(name)))
+    for name in inspected:
+        mask = is_mask(PurePath(*PurePath(name).parts[above:]).as_posix())
+        kept = not mask and is_picture(Path(name).as_posix(), partial(_start, Path(name)))
         (names if kept else found.left_out).append(name)
     if not names and not emptied:
-        raise UserError(f"source={pattern}: no picture has such a name")
+        reason = _nothing(found.left_out) if found.left_out else "no picture has such a name"
+        raise UserError(f"source={pattern}: {reason}")
     found.each = _file_items(names, Path())
     found.total = len(names)
     return found
+
+
+def _fixed_part(pattern: str) -> int:
+    """Return how many parts of a pattern, as given, stand before its first wildcard."""
+    parts = PurePath(pattern).parts
+    return next(at for at, part in enumerate(parts) if glob.has_magic(part))
+
+
+def _is_within(file: Path, places: list[Path]) -> bool:
+    """Say whether a file lies in one of some resolved folders."""
+    return bool(places) and any(file.resolve().is_relative_to(place) for place in places)
 
 
 def _zip(path: Path, max_pixels: int) -> Items:
@@ -227,11 +250,12 @@ def _zip(path: Path, max_pixels: int) -> Items:
     found = Items(str(path), (), close=archive.close)
     names: list[str] = []
     for entry in archive.entries:
-        kept = is_picture(entry.path, partial(archive.start, entry.path))
+        start = partial(archive.start, entry.path)
+        kept = not is_mask(entry.path) and is_picture(entry.path, start)
         (names if kept else found.left_out).append(entry.path)
     if not names:
         archive.close()
-        raise UserError(f"source={path}: no picture is in it")
+        raise UserError(f"source={path}: {_nothing(found.left_out)}")
     limit = byte_limit(max_pixels)
     home = Mounted(path.parent)
     found.each = (

@@ -57,6 +57,13 @@ def test_every_picture_has_its_row_and_its_count(folder: Path, tmp_path: Path) -
     assert codes == [3, 1, 1]
 
 
+def test_what_is_left_out_is_counted_and_named(folder: Path, tmp_path: Path) -> None:
+    write_grey(folder / "masks" / "a.png", 0)
+    said: list[str] = []
+    inspect(open_items(str(folder)), StubScorer, Wanted(tmp_path / "v.csv"), Pace(), said.append)
+    assert "left out, no pictures of parts: 1, masks/a.png" in said
+
+
 def test_it_goes_on_where_it_was_left(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "v.jsonl"
     run(open_items(str(folder)), Wanted(out, limit=3))

@@ -40,7 +40,29 @@ def test_masks_of_a_prepared_folder_are_no_parts(tmp_path: Path) -> None:
     assert items.left_out == ["defects.csv", "heat.png", "manifest.csv", "masks/a.png"]
     (tmp_path / "defects.csv").write_text("not,ours\n")  # a table of the user's own
     (tmp_path / "manifest.csv").unlink()
-    assert "masks/a.png" in names(open_items(str(tmp_path)))
+    assert "heat.png" in names(open_items(str(tmp_path)))
+
+
+def test_folders_of_masks_are_no_parts(tmp_path: Path) -> None:
+    """As MVTec delivers them; what a user names as the source is taken whatever its name."""
+    root, parts = tmp_path / "masks", ["test/crack/0.png", "test/good/1.png"]
+    masks = ["Ground_Truth/crack/0_mask.png", "test/Masks/1.png"]
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
+        for name in (*parts, *masks):
+            write_grey(root / name, 0)
+            archive.writestr(f"bottle/{name}", grey_png(0))
+    for source, above in (
+        (str(root), ""),
+        (f"{root}/**/*.png", f"{root}/"),
+        (str(tmp_path / "z.zip"), "bottle/"),
+    ):
+        items = open_items(source)
+        assert sorted(names(items)) == [above + name for name in parts]
+        assert sorted(items.left_out) == [above + name for name in masks]
+        items.close()
+    with pytest.raises(UserError, match=r"such as .*1.png; folders named mask, masks or"):
+        open_items(f"{root}/*/*/1*.png", outputs=[root / "test" / "good"])
+    assert len(names(open_items(f"{root}/test/Masks/*.png"))) == 1
 
 
 def test_results_that_lie_in_the_folder_are_no_source(tmp_path: Path) -> None:
@@ -49,6 +71,11 @@ def test_results_that_lie_in_the_folder_are_no_source(tmp_path: Path) -> None:
     assert names(open_items(str(tmp_path), outputs=[tmp_path / "sorted"])) == ["a.png"]
     with pytest.raises(UserError, match="must not go to the folder that is inspected"):
         open_items(str(tmp_path / "sorted"), outputs=[tmp_path])
+    pattern = f"{tmp_path}/**/*.png"
+    outputs = [tmp_path / "sorted", tmp_path / "heat"]
+    assert names(open_items(pattern, outputs=outputs)) == [f"{tmp_path}/a.png"]
+    with pytest.raises(UserError, match="must not go to the folder that is inspected"):
+        open_items(pattern, outputs=[tmp_path])
 
 
 def test_a_file_a_glob_and_a_zip(tmp_path: Path) -> None:
