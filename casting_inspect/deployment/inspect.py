@@ -128,9 +128,8 @@ def _read_before(
 ) -> dict[bytes, str]:
     """Return the verdict of each name that has a row; the ledger of a stream knows its own."""
     verdicts: dict[bytes, str] = {}
-    for number, row in enumerate(table.rows()):
-        if number == 0 or row.model != scorer.digest or row.threshold != scorer.limits.high:
-            check_same(row, scorer, out)
+    for row in table.rows():
+        check_same(row, scorer, out)
         tally.add_before(row.verdict)
         if ledger is None:
             verdicts[key_of(row.path)] = row.verdict

@@ -32,6 +32,7 @@ class Row:
         verdict: One of ``VERDICTS``; ``error`` is never a pass.
         p_normal: Probability of normal, None with ``error``.
         threshold: A picture passes above it.
+        threshold_low: It is rejected at most at this; equal to `threshold` where nobody looks.
         model: SHA-256 of the model.
         milliseconds: Reading, decoding, and its share of its batch's scoring.
         time: When it was judged, ISO 8601 in UTC.
@@ -42,6 +43,7 @@ class Row:
     verdict: str
     p_normal: float | None
     threshold: float
+    threshold_low: float
     model: str
     milliseconds: float
     time: str
@@ -49,7 +51,7 @@ class Row:
 
 
 COLUMNS: Final = tuple(each.name for each in fields(Row))
-NUMBERS: Final = ("p_normal", "threshold", "milliseconds")
+NUMBERS: Final = ("p_normal", "threshold", "threshold_low", "milliseconds")
 
 
 class Table:
@@ -152,11 +154,12 @@ class Table:
             if self.kind != ".csv":
                 found = json.loads(text)
                 return Row(**found) if set(found) == set(COLUMNS) else None
-            path, verdict, p_normal, threshold, model, spent, time, error = next(
+            path, verdict, p_normal, high, low, model, spent, time, error = next(
                 csv.reader([text], strict=True)
             )
             score = float(p_normal) if p_normal else None
-            return Row(path, verdict, score, float(threshold), model, float(spent), time, error)
+            limits = float(high), float(low)
+            return Row(path, verdict, score, *limits, model, float(spent), time, error)
         except (ValueError, TypeError, StopIteration, csv.Error):
             return None
 
@@ -269,15 +272,21 @@ def check_same(row: Row, scorer: PictureScorer, out: Path) -> None:
     """Check that a row of an earlier run was judged as rows will be now.
 
     Raises:
-        UserError: If by another model or at another threshold; the line says which.
+        UserError: If by another model or at other thresholds; the line says which.
     """
+    limits = scorer.limits
+    if (row.model, row.threshold, row.threshold_low) == (scorer.digest, limits.high, limits.low):
+        return
     differs = []
     if row.model != scorer.digest:
         differs.append(f"model {row.model[:12]} there, {scorer.digest[:12]} now")
-    if row.threshold != scorer.limits.high:
-        differs.append(f"threshold {row.threshold:.9g} there, {scorer.limits.high:.9g} now")
-    if differs:
-        raise UserError(
-            f"out={out}: was begun with another model ({'; '.join(differs)}); give another name, "
-            "or the model that it was begun with"
-        )
+    for name, there, now in (
+        ("threshold", row.threshold, limits.high),
+        ("threshold_low", row.threshold_low, limits.low),
+    ):
+        if there != now:
+            differs.append(f"{name} {there:.9g} there, {now:.9g} now")
+    raise UserError(
+        f"out={out}: was begun with another model or threshold ({'; '.join(differs)}); give "
+        "another name, or the model that it was begun with"
+    )

@@ -235,6 +235,7 @@ def _judge(batch: Sequence[_Decoded], scorer: PictureScorer, heatmaps: bool) -> 
             verdict=found.verdict if isinstance(found, Verdict) else "error",
             p_normal=found.p_normal if isinstance(found, Verdict) else None,
             threshold=scorer.limits.high,
+            threshold_low=scorer.limits.low,
             model=scorer.digest,
             milliseconds=round(1000 * (one.seconds + (share if one.picture is not None else 0)), 3),
             time=now,

@@ -19,6 +19,7 @@ from casting_inspect.deployment.placing import Sorting
 from casting_inspect.deployment.rows import Row, Table
 from casting_inspect.deployment.sources import Items, open_items
 from casting_inspect.deployment.stream import Pace
+from casting_inspect.deployment.verdict import Limits
 from casting_inspect.errors import UserError
 
 VALUES = [0, 60, 110, 130, 200, 255]
@@ -87,6 +88,17 @@ def test_another_model_does_not_go_on(folder: Path, tmp_path: Path) -> None:
     before = out.read_bytes()
     with pytest.raises(UserError, match="was begun with another model"):
         run(open_items(str(folder)), Wanted(out, resume=True), StubScorer(digest="cd" * 32))
+    assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize("limits", [Limits(0.6, 0.6), Limits(0.7, 0.4), Limits(0.6, 0.3)])
+def test_another_threshold_does_not_go_on(folder: Path, tmp_path: Path, limits: Limits) -> None:
+    out, other = tmp_path / "v.csv", StubScorer()
+    other.limits = limits  # of a run, whose digest is its checkpoint's alone
+    run(open_items(str(folder)), Wanted(out, limit=3))
+    before = out.read_bytes()
+    with pytest.raises(UserError, match="was begun with another model or threshold"):
+        run(open_items(str(folder)), Wanted(out, resume=True), other)
     assert out.read_bytes() == before
 
 

@@ -109,7 +109,7 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 def test_an_overlay_is_drawn_where_there_is_a_map(tmp_path: Path) -> None:
     heat = np.zeros((4, 4), np.float32)
     heat[1, 2] = 1
-    row = Row("b/a.png", "defective", 0.1, 0.6, DIGEST, 1.0, "")
+    row = Row("b/a.png", "defective", 0.1, 0.6, 0.4, DIGEST, 1.0, "")
     item = Item("b/a.png", lambda: b"")
     for picture in (np.zeros((40, 60), np.uint8), np.zeros((40, 60, 3), np.uint8)):
         draw_heatmap(Judged(item, row, picture, Verdict("defective", 0.1, heat)), tmp_path)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from pathlib import Path
 
@@ -17,7 +18,7 @@ TIME = "2026-01-02T03:04:05.678+00:00"
 
 
 def row(name: str, verdict: str = "normal", score: float | None = 0.9, error: str = "") -> Row:
-    return Row(name, verdict, score, 0.6, DIGEST, 1.5, TIME, error)
+    return Row(name, verdict, score, 0.6, 0.4, DIGEST, 1.5, TIME, error)
 
 
 ROWS = [row('a, "b".png'), row("ü.png", "defective", 1e-17), row("c", "error", None, "cut, off")]
@@ -146,9 +147,12 @@ def test_a_place_that_cannot_be_written_is_found_before_any_work(tmp_path: Path)
 def test_another_model_or_threshold_is_named() -> None:
     with pytest.raises(UserError, match=r"model abababababab there, cdcdcdcdcdcd now"):
         check_same(row("a"), StubScorer(digest="cd" * 32), Path("v.csv"))
-    other = Row("a", "normal", 0.9, 0.5, DIGEST, 1.0, TIME)
-    with pytest.raises(UserError, match=r"threshold 0.5 there, 0.6 now"):
+    other = dataclasses.replace(row("a"), threshold=0.5)
+    with pytest.raises(UserError, match=r"\(threshold 0.5 there, 0.6 now\)"):
         check_same(other, StubScorer(), Path("v.csv"))
+    narrow = dataclasses.replace(row("a"), threshold_low=0.6)  # nobody looked
+    with pytest.raises(UserError, match=r"\(threshold_low 0.6 there, 0.4 now\)"):
+        check_same(narrow, StubScorer(), Path("v.csv"))
     check_same(row("a"), StubScorer(), Path("v.csv"))
 
 
