@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from casting_inspect.config import resolved, run_command
+from casting_inspect.shell import typed
 
 
 def job(cfg: DictConfig) -> None:
@@ -37,7 +37,7 @@ def job(cfg: DictConfig) -> None:
     words = [f"data.root={cfg.data.root}"]
     if Path(cfg.data.root).resolve() != result.out.resolve():
         words.append(f"data.manifest={result.out / 'manifest.csv'}")
-    say(f"next: casting-inspect train {shlex.join(words)}")
+    say(f"next: casting-inspect train {typed(words)}")
     if result.hits:
         found = ", ".join(f"{each.severity} ({each.title.lower()})" for each in result.hits)
         say(f"failed, as fail_on asks: {found}")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Final
 
 from omegaconf import DictConfig
 
 from casting_inspect.config import resolved, run_command
+from casting_inspect.shell import typed
 
 VGG19_SIDE: Final = 224
 """What `train` takes when no model.image_size is given."""
@@ -36,12 +36,12 @@ def job(cfg: DictConfig) -> None:
     )
     if words := scale_words(result.longest_side, VGG19_SIDE):
         print(words)
-    where = shlex.quote(f"data.root={result.out}")
+    where = typed([f"data.root={result.out}"])
     if cfg.recipe == "synthetic" or data["group_from"]:
         print(f"next: casting-inspect train {where}")
         return
     print(
-        f"next: casting-inspect audit {where} {shlex.quote(f'out={result.out}')}, which finds the "
+        f"next: casting-inspect audit {where} {typed([f'out={result.out}'])}, which finds the "
         f"pictures that show one casting; then casting-inspect train {where}"
     )
 

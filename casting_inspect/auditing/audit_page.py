@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from casting_inspect.auditing.shortcuts import NAMES
 from casting_inspect.data.manifest import dataset_digest
 from casting_inspect.evaluation.claims import claims
 from casting_inspect.page import data_uri
+from casting_inspect.shell import typed
 
 _SETS: Final = {
     "straddling": 12,
@@ -174,7 +174,7 @@ def _next_command(root: Path, out: Path) -> str:
     words = ["casting-inspect", "train", f"data.root={root}"]
     if root.resolve() != out.resolve():
         words.append(f"data.manifest={out / 'manifest.csv'}")
-    return shlex.join(words)
+    return typed(words)
 
 
 def _method(audit: Audit) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -13,6 +12,7 @@ from casting_inspect.data.class_names import ClassNames, counted_words, plain_wo
 from casting_inspect.data.header import format_of
 from casting_inspect.errors import UserError
 from casting_inspect.labels import CLASS_NAMES
+from casting_inspect.shell import typed
 
 SPLITS: Final[Mapping[str, str]] = {
     "train": "train",
@@ -142,7 +142,7 @@ def no_class_folder(where: str, paths: Sequence[str], names: ClassNames) -> User
         f"{where}: no folder named normal or defective (or ok, io, gut, good, nio, ng, schlecht, "
         f"scrap, ...); folders found: {counted_words(found, names)}. If {first!r} holds the good "
         "castings and all others defective ones, type casting-inspect prepare "
-        f"{shlex.quote(f'source={where}')} out=FOLDER {normal_words([first])}; else name each, as "
+        f"{typed([f'source={where}'])} out=FOLDER {normal_words([first])}; else name each, as "
         f"in aliases={{NAME: normal, OTHER: defective}}; {table}{hint}"
     )
 
@@ -164,7 +164,7 @@ def unknown_folders(paths: Sequence[str], known: Sequence[str], names: ClassName
             if names.known(folder) == CLASS_NAMES[1]
         }
     )
-    word = shlex.quote(f"aliases={{{sorted(set(strange))[0]}: defective}}")
+    word = typed([f"aliases={{{sorted(set(strange))[0]}: defective}}"])
     return (
         f"what these folders hold is not known: {counted_words(strange, names)}; if all but the "
         f"good ones are defective add {normal_words(normals or ['gut'])}, else for each {word}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from casting_inspect.data.delivered_table import plan_table
 from casting_inspect.data.manifest import read_manifest
 from casting_inspect.errors import UserError
 from casting_inspect.labels import CLASS_NAMES
+from casting_inspect.shell import typed
 from casting_inspect.starting.castings import casting_column, lot_column, proposed_rule
 from casting_inspect.starting.look import Look, Table, table_of
 
@@ -179,7 +179,7 @@ def _classes(look: Look, given: Words) -> Words:
         UserError(
             f"{look.where}: which folder holds the good castings is not known: "
             f"{counted_words(own.elements(), names)}. If it is {first!r}, and all others are "
-            f"defects, type casting-inspect start {shlex.quote(str(look.where))} "
+            f"defects, type casting-inspect start {typed([str(look.where)])} "
             f"{folders.normal_words([first])}.{hint}"
         ),
     )

@@ -18,13 +18,14 @@ from casting_inspect.data.outcome import printable
 from casting_inspect.data.scale import scale_words
 from casting_inspect.errors import UserError
 from casting_inspect.labels import CLASS_NAMES
+from casting_inspect.shell import typed
 from casting_inspect.starting.agreement import LEAST, agreed, keep_course
 from casting_inspect.starting.enough import answer, too_few
 from casting_inspect.starting.mixture import mixed_sizes
 from casting_inspect.starting.plain_lines import audited, auditing, learning, prepared
 from casting_inspect.starting.proposal import Words
 from casting_inspect.starting.questions import Person, Say
-from casting_inspect.starting.steps import run_step, typed
+from casting_inspect.starting.steps import run_step
 from casting_inspect.starting.wish import Wish
 
 _STEPS: Final = 3
@@ -159,5 +160,5 @@ def _answered(wish: Wish, say: Say) -> list[str]:
     say(f"Why, and which castings were judged wrongly: {wish.run / 'report.html'}")
     say(f"What the pictures are worth as evidence: {wish.audit / 'audit.html'}")
     asked = [f"{key}={value}" for key, value in vars(wish.limits).items()]
-    say(f"What to photograph for an acceptance test: {typed(['plan', *asked])}")
+    say(f"What to photograph for an acceptance test: casting-inspect {typed(['plan', *asked])}")
     return sentences

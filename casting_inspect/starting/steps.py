@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from casting_inspect.errors import UserError
 from casting_inspect.files import naming
+from casting_inspect.shell import typed
 from casting_inspect.starting.questions import Say
 
 Told = Callable[[str], str | None]
@@ -36,7 +36,7 @@ def run_step(
     """
     say("")
     say(f"Step {number} of {of}: {title}")
-    say(f"$ {typed(words)}")
+    say(f"$ casting-inspect {typed(words)}")
     command = [sys.executable, "-m", "casting_inspect", *words]
     environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ def run_step(
         ) as step,
     ):
         assert step.stdout is not None
-        lines.write(f"$ {typed(words)}\n")
+        lines.write(f"$ casting-inspect {typed(words)}\n")
         for line in step.stdout:
             lines.write(line)
             lines.flush()
@@ -71,10 +71,3 @@ def run_step(
         print(last, file=sys.stderr, flush=True)
         print(f"What it had said before is in {log}", file=sys.stderr, flush=True)
         raise SystemExit(step.returncode)
-
-
-def typed(words: Sequence[str]) -> str:
-    """Return a command as it is typed in this system's shell."""
-    if os.name == "nt":
-        return f"casting-inspect {subprocess.list2cmdline(words)}"
-    return f"casting-inspect {shlex.join(words)}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from rich.console import Console
 
 from casting_inspect.errors import UserError
 from casting_inspect.models.weights import imagenet_file, weights_file
+from casting_inspect.shell import typed
 
 NO_WEIGHTS = (
     "NO PRETRAINED VGG-19 WEIGHTS: {reason} "
@@ -92,7 +92,7 @@ def train(console: Console, run: Path, *overrides: str) -> None:
         UserError: If it fails; it has said why.
     """
     words = ["train", *overrides, f"hydra.run.dir={run}"]
-    console.print(f"\n$ casting-inspect {shlex.join(words)}", style="bold")
+    console.print(f"\n$ casting-inspect {typed(words)}", style="bold")
     done = subprocess.run([sys.executable, "-m", "casting_inspect", *words], check=False)
     if done.returncode == 1:
         raise SystemExit(1)  # an error of ours, which has printed its traceback
@@ -110,5 +110,5 @@ def conclude(console: Console, run: Path) -> None:
         f"{balanced['high']:.3f}). These castings are drawn by a program; on yours it can be "
         "better or worse: casting-inspect train data.root=YOUR_FOLDER"
     )
-    look = shlex.join([sys.executable, "-m", "tensorboard.main", "--logdir", str(run)])
+    look = typed([sys.executable, "-m", "tensorboard.main", "--logdir", str(run)])
     console.print(f"Run folder: {run}   TensorBoard: {look}")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from casting_inspect import audit
+from casting_inspect.shell import typed
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +22,8 @@ def test_it_says_the_verdict_and_where_the_page_is(clean, engine, capsys) -> Non
     out = capsys.readouterr().out
     assert "Every file shows a photograph of its own" in out
     assert f"page: {Path('a b') / 'audit.html'}" in out
-    assert f"next: casting-inspect train data.root={clean} 'data.manifest=a b/manifest.csv'" in out
+    words = [f"data.root={clean}", f"data.manifest={Path('a b') / 'manifest.csv'}"]
+    assert f"next: casting-inspect train {typed(words)}" in out
     assert Path("a b/manifest.csv").is_file()
 
 

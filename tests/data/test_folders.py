@@ -17,6 +17,7 @@ from casting_inspect.data.folders import (
     unknown_folders,
 )
 from casting_inspect.errors import UserError
+from casting_inspect.shell import typed
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
 
@@ -144,7 +145,7 @@ def test_unknown_folders_are_counted_and_the_good_one_is_proposed() -> None:
     words = unknown_folders(["Riss/a", "Riss/b", "c/Lunker/a"], ["io/a.png"], class_names())
     assert "'Riss' (2), 'Lunker' (1)" in words
     assert "data.normal=[io]" in words
-    assert "'aliases={Lunker: defective}'" in words
+    assert typed(["aliases={Lunker: defective}"]) in words
 
 
 def test_words_to_type_are_quoted_only_where_they_must_be() -> None:
