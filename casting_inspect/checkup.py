@@ -127,7 +127,7 @@ def extra(name: str, needed: list[str]) -> Finding:
     """Look whether all packages of an extra can be imported."""
     problems = [f"{one}: {problem}" for one in needed if (problem := _problem(one))]
     if problems:
-        todo = f"if you want it: pip install 'casting-inspect[{name}]'"
+        todo = f'if you want it: pip install "casting-inspect[{name}]"'
         return Finding("extras", name, NOTE, "; ".join(problems), todo)
     return Finding("extras", name, GOOD, f"{len(needed)} packages load")
 

@@ -193,7 +193,7 @@ def _wrong_choice(error: MissingConfigException) -> str:
     group, _, choice = str(error.missing_cfg_file).rpartition("/")
     if group in ("hydra/launcher", "hydra/sweeper") and choice in EXTRAS:
         extra = EXTRAS[choice]
-        return f"{group}={choice}: not installed; pip install 'casting-inspect[{extra}]' brings it."
+        return f'{group}={choice}: not installed; pip install "casting-inspect[{extra}]" brings it.'
     options = sorted(error.options or [])
     if not options:
         return f"{group}={choice}: there is no such choice."

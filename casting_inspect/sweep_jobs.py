@@ -42,7 +42,7 @@ def launcher_words(config: DictConfig) -> list[str]:
     if importlib.util.find_spec("hydra_plugins.hydra_joblib_launcher") is None:
         raise UserError(
             f"jobs={config.jobs}: joblib's launcher is not installed; "
-            "pip install 'casting-inspect[sweep]', or leave jobs out."
+            'pip install "casting-inspect[sweep]", or leave jobs out.'
         )
     return [f"hydra/launcher={LAUNCHER}"]
 

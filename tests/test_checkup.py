@@ -49,7 +49,9 @@ def test_what_keeps_training_from_starting(
     assert "Training could not start: " in said
     assert expected in said
     if missing:
-        assert "casting-inspect[x]" in said.replace("\n", "")  # an extra is no reason by itself
+        assert 'pip install "casting-inspect[x]"' in said.replace(
+            "\n", ""
+        )  # an extra is no reason by itself
 
 
 def test_a_part_that_breaks_leaves_the_others(

@@ -79,7 +79,7 @@ def test_what_is_said_of_a_missing_plugin() -> None:
         group = "hydra/sweeper" if choice == "optuna" else "hydra/launcher"
         error = MissingConfigException("gone", f"{group}/{choice}", ["basic"])
         assert explained(error, SCHEMAS["train"]) == (
-            f"{group}={choice}: not installed; pip install 'casting-inspect[{extra}]' brings it."
+            f'{group}={choice}: not installed; pip install "casting-inspect[{extra}]" brings it.'
         )
 
 

@@ -41,7 +41,7 @@ def test_a_command_without_jobs_runs_one_at_a_time() -> None:
 
 def test_a_missing_launcher_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(UserError, match=r"pip install 'casting-inspect\[sweep\]'"):
+    with pytest.raises(UserError, match=r'pip install "casting-inspect\[sweep\]"'):
         sweep_jobs.launcher_words(OmegaConf.create({"jobs": 2, "hydra": CHOICES}))
 
 

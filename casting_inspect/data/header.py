@@ -31,7 +31,7 @@ _HEIF_BRANDS: Final = frozenset(
     (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 )
 NO_HEIF: Final = (
-    "a HEIC picture, as phones save them: pip install 'casting-inspect[phone]' reads it; or let "
+    'a HEIC picture, as phones save them: pip install "casting-inspect[phone]" reads it; or let '
     "the phone save JPEG (iPhone: Settings, Camera, Formats, Most Compatible)"
 )
 _PILLOW_LOCK: Final = threading.Lock()

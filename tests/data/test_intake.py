@@ -259,7 +259,7 @@ def test_a_phones_picture_without_the_extra_says_how_to_get_it(
     (delivered / "train" / "OK" / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1")
     result = prepare(delivered, tmp_path / "out", aliases=ALIASES, on_bad="skip")
     assert [path for path, _ in result.rejected] == ["train/OK/IMG_1.HEIC"]
-    assert "casting-inspect[phone]" in result.rejected[0][1]
+    assert 'pip install "casting-inspect[phone]"' in result.rejected[0][1]
     register_heif.cache_clear()
 
 
