@@ -15,6 +15,12 @@ from casting_inspect.data.archive import Source, ZipSource, files_below
 from casting_inspect.data.decode import MAX_PIXELS, byte_limit
 from casting_inspect.data.folders import is_mask, is_picture
 from casting_inspect.data.header import DecodeError
+from casting_inspect.deployment.lists import (
+    names_in,
+    names_in_table,
+    names_in_text,
+    with_slashes,
+)
 from casting_inspect.deployment.mounted import Mounted
 from casting_inspect.deployment.verdict import Picture
 from casting_inspect.errors import UserError
@@ -22,6 +28,7 @@ from casting_inspect.errors import UserError
 Content = Path | bytes | Picture
 """A file, its bytes, or a picture that is decoded already, as a camera gives it."""
 TABLES: Final = (".csv",)
+LISTS: Final = (".txt",)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -93,9 +100,9 @@ def open_items(
     """Return the pictures of a file, folder, glob, zip, manifest, or of a list.
 
     Args:
-        source: What the user gave; ``-`` is a list, one path a line.
+        source: What the user gave; ``-`` is a list, one path a line, and so is a ``.txt`` file.
         root: What paths in a manifest or a list are relative to; None: the manifest's folder, and
-            for a list this process's.
+            for a list, on standard input or in a text file, this process's.
         outputs: Folders that results go to, and that are no source although they may lie in one.
         lines: The list, for ``-``.
         max_pixels: Members of a zip file that cannot be so few pixels are not unpacked.
@@ -114,8 +121,8 @@ def open_items(
             return _folder(path, list(outputs), emptied)
         if path.suffix.lower() == ".zip" and path.is_file():
             return _zip(path, max_pixels)
-        if path.suffix.lower() in TABLES and path.is_file():
-            return _manifest(path, root)
+        if path.suffix.lower() in (*TABLES, *LISTS) and path.is_file():
+            return _table(path, root)
         if path.exists():
             return Items(source, [_file_item(source, path, Mounted(path.parent))], 1)
     except OSError as error:
@@ -265,17 +272,15 @@ def _zip(path: Path, max_pixels: int) -> Items:
     return found
 
 
-def _manifest(path: Path, root: Path | None) -> Items:
-    from casting_inspect.data.manifest_cells import known_header, read_rows
-
-    raw, rows = read_rows(path)
-    header = known_header(raw)
-    if "path" not in header:
-        raise UserError(f"{path}: no column 'path'")
-    at = header.index("path")
+def _table(path: Path, root: Path | None) -> Items:
+    """Return the pictures that a manifest, or a text file with a path a line, names."""
+    text = path.suffix.lower() in LISTS
+    base = root or (Path() if text else path.parent)
+    listed = names_in_text(path) if text else names_in_table(path)
     found = Items(str(path), ())
-    names = list(_once((cells[at] for _, cells in rows), found))
-    base = path.parent if root is None else root
+    names = list(_once((with_slashes(name, base) for name in listed), found))
+    if not names:
+        raise UserError(f"source={path}: the list is empty: give a path a line")
     found.each = _file_items(names, base)
     found.total = len(names)
     return found
@@ -295,32 +300,13 @@ def _once(names: Iterable[str], found: Items) -> Iterator[str]:
 
 def _listed(lines: Iterable[bytes], root: Path, found: Items) -> Iterator[Item]:
     """Yield the pictures of a list, read as it comes; an empty list is a mistake."""
-    names = (_decoded(line) for line in lines)
+    names = (with_slashes(name, root) for name in names_in(lines))
     empty = True
-    for item in _file_items(_once((name for name in names if name), found), root):
+    for item in _file_items(_once(names, found), root):
         empty = False
         yield item
     if empty:
         raise UserError("source=-: the list on standard input is empty: give a path a line")
-
-
-def _decoded(line: bytes) -> str:
-    return line.rstrip(b"\r\n").decode("utf-8", "surrogateescape")
-
-
-def stream_lines(descriptor: int) -> Iterator[bytes]:
-    """Yield the lines of an open file as they come.
-
-    Past Python's own buffers: a thread that waits in one of those keeps the process from ending.
-    """
-    import os
-
-    rest = b""
-    while more := os.read(descriptor, 65536):
-        *lines, rest = (rest + more).split(b"\n")
-        yield from lines
-    if rest:
-        yield rest
 
 
 __all__ = ["Content", "DecodeError", "Item", "Items", "key_of", "open_items", "shown"]

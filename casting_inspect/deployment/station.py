@@ -13,8 +13,9 @@ from casting_inspect.deployment.camera import PREFIX, open_camera
 from casting_inspect.deployment.drop import Drop, watch
 from casting_inspect.deployment.inspect import Wanted
 from casting_inspect.deployment.ledger import Ledger
+from casting_inspect.deployment.lists import stream_lines
 from casting_inspect.deployment.rows import has_rows
-from casting_inspect.deployment.sources import Items, open_items, stream_lines
+from casting_inspect.deployment.sources import Items, open_items
 from casting_inspect.errors import UserError
 
 

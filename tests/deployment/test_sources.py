@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 import zipfile
 from pathlib import Path
 
@@ -9,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stubs import grey_png, write_grey
 
-from casting_inspect.deployment.sources import Items, key_of, open_items, shown, stream_lines
+from casting_inspect.deployment.lists import stream_lines
+from casting_inspect.deployment.sources import Items, key_of, open_items, shown
 from casting_inspect.errors import UserError
 
 
@@ -122,6 +125,65 @@ def test_a_manifest_needs_a_path_and_names_each_once(tmp_path: Path) -> None:
     table.write_text("weight\na.png\n", encoding="utf-8")
     with pytest.raises(UserError, match="no column 'path'"):
         open_items(str(table))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_table_from_excel_has_its_own_slashes(tmp_path: Path, encoding: str, end: str) -> None:
+    picture = write_grey(tmp_path / "Prüfung" / "a.png", 0)
+    table = tmp_path / "liste.csv"
+    rows = ("Datei;Urteil", "Prüfung\\a.png;io", "Prüfung/a.png;io")
+    table.write_bytes("".join(row + end for row in rows).encode(encoding))
+    items = open_items(str(table))
+    assert [item.file for item in items.each] == [picture]
+    assert items.repeated == ["Prüfung/a.png"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+@pytest.mark.parametrize("kind", ["-", ".txt", ".csv"])
+def test_a_list_may_come_from_windows(tmp_path: Path, encoding: str, kind: str) -> None:
+    paths = [write_grey(tmp_path / "Prüfung" / name, 0) for name in ("Ċa.png", "b.png")]
+    lines = "Prüfung\\Ċa.png\r\nPrüfung\\b.png\r\n"  # the first letter holds a line feed's byte
+    data = lines.encode(encoding)
+    list_file = tmp_path / f"list{kind}"
+    list_file.write_bytes(b"\xfe\xff" + data if encoding == "utf-16-be" else data)
+    if kind == "-":
+        with list_file.open("rb") as stream:
+            items = open_items("-", root=tmp_path, lines=stream_lines(stream.fileno()))
+            assert [item.file for item in items.each] == paths
+        return
+    items = open_items(str(list_file), root=tmp_path)
+    assert [item.file for item in items.each] == paths
+    assert items.total == 2
+
+
+def test_a_text_file_is_a_list_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lists").mkdir()
+    monkeypatch.chdir(tmp_path)
+    Path("lists/new.txt").write_text("in/a.png\n\nin/b.png\nin/a.png", encoding="utf-8")
+    items = open_items("lists/new.txt")
+    assert [item.file for item in items.each] == [Path("in/a.png"), Path("in/b.png")]
+    assert items.repeated == ["in/a.png"]
+    Path("lists/new.txt").write_bytes(b"\xef\xbb\xbf\r\n")
+    with pytest.raises(UserError, match=r"source=lists/new.txt: the list is empty"):
+        open_items("lists/new.txt")
+
+
+def test_a_mark_that_comes_byte_by_byte_is_known() -> None:
+    for data in ("a\nb".encode("utf-8-sig"), "a\nb".encode("utf-16"), b"\xefa\nb"):
+        reader, writer = os.pipe()
+        lines = stream_lines(reader)
+
+        def trickle(data: bytes = data, writer: int = writer) -> None:
+            for at in range(len(data)):
+                os.write(writer, data[at : at + 1])
+                time.sleep(0.001)
+            os.close(writer)
+
+        threading.Thread(target=trickle).start()
+        first = "\udcefa" if data[1:2] == b"a" else "a"
+        assert [item.name for item in open_items("-", lines=lines).each] == [first, "b"]
+        os.close(reader)
 
 
 def test_a_list_is_read_as_it_comes(tmp_path: Path) -> None:
