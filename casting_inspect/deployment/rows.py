@@ -67,7 +67,8 @@ class Table:
         live: Whether this is a stream.
 
     Raises:
-        UserError: If it is there and not to be gone on with, damaged, or cannot be written.
+        UserError: If it is there and not to be gone on with, a folder, damaged, or cannot be
+            written.
     """
 
     def __init__(self, out: Path, *, resume: bool = False, live: bool = False) -> None:
@@ -80,6 +81,9 @@ class Table:
         self._stream: FileIO | None = None
         self._end = 0
         self._dirty = False
+        if out.is_dir():
+            example = out / f"verdicts{self.kind}"
+            raise UserError(f"out={out}: is a folder; name a file in it, such as {example}")
         if not resume:
             self._refuse_what_is_there()
         elif not self.part.exists() and out.with_name(out.name + PART).exists():

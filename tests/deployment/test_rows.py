@@ -136,6 +136,17 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
         assert out.read_text(encoding="utf-8") == text
 
 
+@pytest.mark.parametrize("ending", endings())
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("live", [False, True])
+def test_a_folder_is_no_table(tmp_path: Path, ending: str, resume: bool, live: bool) -> None:
+    out = tmp_path / f"v.{ending}"
+    out.mkdir()
+    with pytest.raises(UserError, match=rf"v\.{ending}: is a folder; name a file in it, such as"):
+        table_at(out, resume=resume, live=live)
+    assert list(tmp_path.rglob("*")) == [out]
+
+
 def test_a_place_that_cannot_be_written_is_found_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x", encoding="utf-8")
     with pytest.raises(UserError, match="cannot be written"):
