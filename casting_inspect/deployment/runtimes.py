@@ -36,13 +36,17 @@ class Scored(NamedTuple):
 Engine = Callable[[Pixels], Scored]
 """From RGB pictures (N, S, S, 3) to what a model says of them; safe in several threads."""
 
-PACKAGES: Final = {"openvino": "openvino", "onnxruntime": "onnxruntime"}
-"""The module that a runtime needs."""
+PACKAGES: Final = {"openvino": ("openvino",), "onnxruntime": ("onnxruntime", "onnx")}
+"""The modules that a runtime needs; `onnx` looks into a file before it is opened."""
 
 
 def is_installed(runtime: str) -> bool:
-    """Say whether a runtime can be imported, without importing it."""
-    return importlib.util.find_spec(PACKAGES[runtime]) is not None
+    """Say whether all that a runtime needs can be imported, without importing it."""
+    return not _missing(runtime)
+
+
+def _missing(runtime: str) -> list[str]:
+    return [name for name in PACKAGES[runtime] if importlib.util.find_spec(name) is None]
 
 
 def open_model(runtime: str, path: Path, threads: int | None = None) -> Engine:
@@ -56,9 +60,9 @@ def open_model(runtime: str, path: Path, threads: int | None = None) -> Engine:
     Raises:
         UserError: If the runtime is missing, or the file is not one that it can open.
     """
-    if not is_installed(runtime):
+    if missing := _missing(runtime):
         raise UserError(
-            f"{path.name} needs {runtime}, which is not installed: pip install "
+            f"{path.name} needs {missing[0]}, which is not installed: pip install "
             "'casting-inspect[export]'"
         )
     count = threads or usable_cores()

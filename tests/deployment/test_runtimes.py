@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from casting_inspect.deployment.bundle import seal
-from casting_inspect.deployment.runtimes import open_model, refuse_outside_data
+from casting_inspect.deployment.runtimes import is_installed, open_model, refuse_outside_data
 from casting_inspect.deployment.scorer import Scorer
 from casting_inspect.errors import UserError
 
@@ -87,3 +88,17 @@ def test_what_is_no_openvino_model_is_one_line(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"<net>")
     with pytest.raises(UserError, match="openvino cannot open it"):
         open_model("openvino", tmp_path / "model.xml")
+
+
+def test_onnxruntime_alone_is_not_enough_and_one_line_says_so(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = is_installed("openvino")
+    monkeypatch.setitem(sys.modules, "onnx", None)  # as if it were not installed
+    assert not is_installed("onnxruntime")
+    with pytest.raises(UserError, match=r"needs onnx, which.*'casting-inspect\[export\]'"):
+        open_model("onnxruntime", bundle / "model.onnx")
+    with pytest.raises(UserError, match="needs onnx, which is not installed"):
+        Scorer(bundle, "onnxruntime")
+    if whole:
+        assert Scorer(bundle).model.runtime == "openvino"
