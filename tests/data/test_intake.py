@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from links import link
 from PIL import Image
 
 from casting_inspect.data import intake, outcome, recipes
@@ -147,7 +148,7 @@ def damaged(delivered: Path) -> Path:
     (delivered / "test" / "NG" / "empty.jpg").write_bytes(b"")
     (delivered / "test" / "NG" / "text.png").write_bytes(b"not a picture at all")
     (delivered / "test" / "NG" / "moving.gif").write_bytes(b"GIF89a")
-    (delivered / "test" / "NG" / "link, gone.png").symlink_to("nowhere")
+    link(delivered / "test" / "NG" / "link, gone.png", "nowhere")
     picture(delivered / "unsorted" / "c.png")
     return delivered
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from links import link
 from PIL import Image
 
 from casting_inspect.data.class_names import class_names
@@ -195,7 +196,7 @@ def test_scanning_says_what_it_leaves_out_and_stops_at_what_it_cannot_read(
     with pytest.raises(UserError, match=r"good/c\.png: empty file .*on_bad=skip"):
         scan_folder(tmp_path)
     (tmp_path / "good" / "c.png").unlink()
-    (tmp_path / "good" / "c.png").symlink_to(tmp_path / "nowhere")
+    link(tmp_path / "good" / "c.png", tmp_path / "nowhere")
     with pytest.raises(UserError, match=r"good/c\.png: a link to nothing"):
         scan_folder(tmp_path)
     (tmp_path / "good" / "c.png").unlink()

@@ -56,12 +56,16 @@ def test_folders_of_masks_are_no_parts(tmp_path: Path) -> None:
             archive.writestr(f"bottle/{name}", grey_png(0))
     for source, above in (
         (str(root), ""),
-        (f"{root}/**/*.png", f"{root}/"),
+        (f"{root}/**/*.png", f"{root.as_posix()}/"),
         (str(tmp_path / "z.zip"), "bottle/"),
     ):
         items = open_items(source)
-        assert sorted(names(items)) == [above + name for name in parts]
-        assert sorted(items.left_out) == [above + name for name in masks]
+        found = [
+            [Path(name).as_posix() for name in each] for each in (names(items), items.left_out)
+        ]
+        assert [sorted(each) for each in found] == [
+            [above + name for name in each] for each in (parts, masks)
+        ]
         items.close()
     with pytest.raises(UserError, match=r"such as .*1.png; folders named mask, masks or"):
         open_items(f"{root}/*/*/1*.png", outputs=[root / "test" / "good"])
@@ -76,7 +80,7 @@ def test_results_that_lie_in_the_folder_are_no_source(tmp_path: Path) -> None:
         open_items(str(tmp_path / "sorted"), outputs=[tmp_path])
     pattern = f"{tmp_path}/**/*.png"
     outputs = [tmp_path / "sorted", tmp_path / "heat"]
-    assert names(open_items(pattern, outputs=outputs)) == [f"{tmp_path}/a.png"]
+    assert names(open_items(pattern, outputs=outputs)) == [str(tmp_path / "a.png")]
     with pytest.raises(UserError, match="must not go to the folder that is inspected"):
         open_items(pattern, outputs=[tmp_path])
 
@@ -86,7 +90,8 @@ def test_a_file_a_glob_and_a_zip(tmp_path: Path) -> None:
         write_grey(tmp_path / name, 0)
     single = str(tmp_path / "one.png")
     assert names(open_items(single)) == [single]
-    assert names(open_items(f"{tmp_path}/*.png")) == [f"{tmp_path}/{n}.png" for n in ("one", "two")]
+    both = [str(tmp_path / name) for name in ("one.png", "two.png")]
+    assert names(open_items(f"{tmp_path}/*.png")) == both
     assert len(names(open_items(f"{tmp_path}/**/*.png"))) == 3
     with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
         archive.writestr("b/2.png", grey_png(2))

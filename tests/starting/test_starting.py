@@ -127,7 +127,7 @@ def test_three_commands_and_two_sentences(
     sentences = steps.start(wish, yes=True)
     assert [words[0] for words in commands] == ["prepare", "audit", "train"]
     prepare, _, train = commands
-    assert prepare[1:4] == [f"source={wish.source}", f"out={wish.out}/pictures", "on_bad=skip"]
+    assert prepare[1:4] == [f"source={wish.source}", f"out={wish.out / 'pictures'}", "on_bad=skip"]
     assert {"model=cnn", "data.fold=final", "resume=auto", "decide.max_escape=0.05"} < {*train}
     shown = capsys.readouterr().out
     assert "24 pictures of 12 defective and 12 good castings" in shown
