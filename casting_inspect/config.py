@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import logging
 import os
 import sys
@@ -50,6 +51,7 @@ def run_command(name: str, job: Job, argv: Sequence[str] | None = None) -> int:
         after Ctrl-C; 143 after SIGTERM.
     """
     typed = list(sys.argv[1:] if argv is None else argv)
+    _take_any_sign()
     return guarded(name, lambda: _run(name, job, typed))
 
 
@@ -84,6 +86,13 @@ def guarded(name: str, action: Callable[[], int]) -> int:
     except Exception:
         traceback.print_exc()
         return 1
+
+
+def _take_any_sign() -> None:
+    """Let stdout and stderr write in escapes what their code page lacks, as in a Windows log."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _complain(name: str, message: str) -> None:

@@ -98,6 +98,24 @@ def test_it_works_from_a_wheels_layout(tmp_path: Path) -> None:
     assert "Did you mean 'cnn'?" in done.stderr
 
 
+def test_names_that_the_code_page_lacks_are_written_in_escapes(tmp_path: Path) -> None:
+    for folder in ("годен", "брак"):
+        (tmp_path / "детали" / folder).mkdir(parents=True)
+        (tmp_path / "детали" / folder / "ä.png").write_bytes(b"")
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent), "PYTHONIOENCODING": "cp1252"}
+    words = ["start", "source=детали", "data.normal=['годен']"]
+    done = subprocess.run(
+        [sys.executable, "-X", "utf8=1", "-m", "casting_inspect", *words],
+        cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL,
+        capture_output=True, timeout=180, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    lost = "детали".encode("cp1252", "backslashreplace")
+    assert lost + b": 2 pictures" in done.stdout
+    assert done.stderr.startswith(b"casting-inspect start: " + lost)
+    assert b"Traceback" not in done.stderr
+
+
 def test_what_reads_the_output_may_stop_reading(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
     with subprocess.Popen(
