@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -39,17 +40,23 @@ def job(cfg: DictConfig) -> None:
     start(wish, yes=cfg.yes)
 
 
-def folder_first(words: list[str]) -> list[str]:
-    """Return the words with ``source=`` before a folder that stands first without a key."""
-    if not words or words[0].startswith("-"):
+def with_source(words: list[str]) -> list[str]:
+    """Return the words with ``source=`` before the first that is a folder without a key.
+
+    It may stand anywhere but after a flag, whose value it could be.
+    """
+    if any(word.startswith("source=") for word in words):
         return words
-    has_key = "=" in words[0] and not Path(words[0]).exists()
-    return words if has_key else [f"source={words[0]}", *words[1:]]
+    for at, word in enumerate(words):
+        is_flags = any(near.startswith("-") for near in words[max(0, at - 1) : at + 1])
+        if not is_flags and ("=" not in word or os.path.lexists(word)):
+            return [*words[:at], f"source={word}", *words[at + 1 :]]
+    return words
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; ``argv`` is what stands after it, None for ``sys.argv[1:]``."""
-    return run_command("start", job, folder_first(sys.argv[1:] if argv is None else argv))
+    return run_command("start", job, with_source(sys.argv[1:] if argv is None else argv))
 
 
 if __name__ == "__main__":

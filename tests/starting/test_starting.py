@@ -185,14 +185,27 @@ def test_a_place_among_the_pictures_is_refused_before_anything_is_written(
     assert sorted(wish.source.rglob("*")) == before
 
 
-def test_the_folder_may_stand_first(tmp_path: Path) -> None:
-    assert command.folder_first(["D:/x y", "yes=true"]) == ["source=D:/x y", "yes=true"]
-    assert command.folder_first(["source=a"]) == ["source=a"]
-    assert command.folder_first(["--help"]) == ["--help"]
-    assert command.folder_first([]) == []
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["D:/x y", "yes=true"], ["source=D:/x y", "yes=true"]),
+        (["yes=true", "in", "out=o"], ["yes=true", "source=in", "out=o"]),
+        (["yes=true", "a", "b"], ["yes=true", "source=a", "b"]),  # and b is refused
+        (["source=a", "b"], ["source=a", "b"]),
+        (["--help"], ["--help"]),
+        (["--cfg", "job", "in"], ["--cfg", "job", "source=in"]),
+        (["out=" + 300 * "x"], ["out=" + 300 * "x"]),  # no file can have such a name
+        ([], []),
+    ],
+)
+def test_the_folder_may_stand_anywhere(words: list[str], meant: list[str]) -> None:
+    assert command.with_source(words) == meant
+
+
+def test_a_folder_may_look_like_a_setting(tmp_path: Path) -> None:
     odd = tmp_path / "a=b"
     odd.mkdir()
-    assert command.folder_first([str(odd)]) == [f"source={odd}"]
+    assert command.with_source(["yes=true", str(odd)]) == ["yes=true", f"source={odd}"]
 
 
 @pytest.mark.parametrize(
@@ -203,6 +216,7 @@ def test_the_folder_may_stand_first(tmp_path: Path) -> None:
         (["in", "yes=maybe"], "must be true or false"),
         (["in", "decide.max_escape=5"], "must be"),
         (["in"], "add yes=true"),
+        (["yes=true", "nowhere"], "source=nowhere: there is no such file or folder"),
     ],
 )
 def test_a_mistake_is_one_line(
