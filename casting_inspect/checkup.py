@@ -18,6 +18,7 @@ from typing import Final
 
 from casting_inspect.errors import UserError, first_line, one_line
 from casting_inspect.files import cache_root
+from casting_inspect.memory import memory as memory_here
 
 GOOD, NOTE, BAD = "ok", "note", "fails"
 """Of a finding; one that fails keeps training from starting."""
@@ -232,13 +233,12 @@ def disk(name: str, folder: Path) -> Finding:
 
 def memory() -> Finding:
     """Look how much memory is free; where the system does not say, note that."""
-    try:
-        text = Path("/proc/meminfo").read_text(encoding="utf-8")
-        free = int(re.search(r"MemAvailable: +(\d+)", text)[1]) * 1024  # type: ignore[index]
-    except (OSError, TypeError):
+    found = memory_here()
+    if found is None:
         return Finding("space", "memory", NOTE, "not known on this system")
-    words = f"{free / GIGABYTE:.1f} GB available"
-    if free < LEAST_MEMORY:
+    amount, kind = found
+    words = f"{amount / GIGABYTE:.1f} GB {kind}"
+    if amount < LEAST_MEMORY:
         return Finding("space", "memory", BAD, words, "close other programs")
     return Finding("space", "memory", GOOD, words)
 

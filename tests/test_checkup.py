@@ -67,6 +67,22 @@ def test_a_part_that_breaks_leaves_the_others(
     assert found["caches"].state == "ok"
 
 
+@pytest.mark.parametrize(
+    ("told", "state", "words"),
+    [
+        (None, "note", "not known on this system"),
+        ((16 * 10**9, "in all"), "ok", "16.0 GB in all"),
+        ((10**9, "available"), "fails", "1.0 GB available"),
+    ],
+)
+def test_memory_is_judged_by_what_the_system_tells(
+    told: tuple[int, str] | None, state: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkup, "memory_here", lambda: told)
+    found = checkup.memory()
+    assert (found.state, found.found) == (state, words)
+
+
 def test_a_folder_is_no_place_for_the_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
