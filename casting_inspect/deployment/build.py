@@ -6,7 +6,6 @@ import importlib.util
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +26,8 @@ from casting_inspect.deployment.run_scorer import network_of
 from casting_inspect.deployment.runtimes import Engine, Pixels, open_model
 from casting_inspect.deployment.scorer import Scorer
 from casting_inspect.deployment.sensitivity import by_sensitivity
-from casting_inspect.errors import UserError, first_line
+from casting_inspect.deployment.written import written
+from casting_inspect.errors import UserError
 from casting_inspect.evaluation.terms import terms_of
 from casting_inspect.training.run_folder import read_record
 from casting_inspect.training.trained_run import Inspector, TrainedRun
@@ -257,27 +257,38 @@ class Forge:
         return milliseconds(open_model(runtime, path), self.pixels[:1])
 
     def _made(self, runtime: str, precision: str) -> Rendition:
+        said: list[str] = []
+        for kept in self._kept() if precision == "int8" else [()]:
+            self.say(f"{runtime} {precision}{_keeping(kept)}: made and compared")
+            tried = self._tried(runtime, precision, kept)
+            if isinstance(tried, Rendition):
+                return tried
+            said = tried
+            self.say(f"{runtime} {precision}{_keeping(kept)}: {said[0]}")
+        raise Disagreement(f"{runtime} {precision} disagrees with the checkpoint: {said[0]}")
+
+    def _tried(self, runtime: str, precision: str, kept: tuple[str, ...]) -> Rendition | list[str]:
+        """Return a rendition with these layers in float, or why it may not ship.
+
+        Its engine ends with this call: a file that is mapped into memory cannot be written anew
+        everywhere.
+        """
         allowed = self.wanted.max_changes
         most = MAX_CHANGES[precision] if allowed is None else allowed
         path = self.work / file_name(runtime, precision)
-        said: list[str] = []
-        for kept in self._kept() if precision == "int8" else [()]:
-            layers = [name for name in self.layers if name not in kept]
-            self.say(f"{runtime} {precision}{_keeping(kept)}: made and compared")
-            with written(path):
-                render(runtime, precision, self.graph, path, layers, self.pixels)
-                if precision == "int8":
-                    move(runtime, path, self._bias(open_model(runtime, path)))
-            engine = open_model(runtime, path)
-            said = self.gate.hopeless(engine, most) if precision == "int8" else []
-            if not said:
-                finding = self.gate.judge(engine, most)
-                said = finding.complaints
-                if not said:
-                    model = Model(runtime, precision, path.name)
-                    return Rendition(model, kept, milliseconds(engine, self.pixels[:1]), finding)
-            self.say(f"{runtime} {precision}{_keeping(kept)}: {said[0]}")
-        raise Disagreement(f"{runtime} {precision} disagrees with the checkpoint: {said[0]}")
+        layers = [name for name in self.layers if name not in kept]
+        with written(path):
+            render(runtime, precision, self.graph, path, layers, self.pixels)
+            if precision == "int8":
+                move(runtime, path, self._bias(open_model(runtime, path)))
+        engine = open_model(runtime, path)
+        if precision == "int8" and (said := self.gate.hopeless(engine, most)):
+            return said
+        finding = self.gate.judge(engine, most)
+        if finding.complaints:
+            return finding.complaints
+        model = Model(runtime, precision, path.name)
+        return Rendition(model, kept, milliseconds(engine, self.pixels[:1]), finding)
 
     def _bias(self, engine: Engine) -> float:
         """Return by how much the checkpoint's log-odds are above a rendition's, in the mean."""
@@ -308,19 +319,6 @@ def milliseconds(engine: Engine, pixels: Pixels) -> float:
         engine(pixels)
         took.append(1000.0 * (time.perf_counter() - started))
     return float(np.median(took[2:]))
-
-
-@contextmanager
-def written(path: Path) -> Iterator[None]:
-    """Say in one line when a library could not write a file.
-
-    Raises:
-        UserError: If the disk is full or the folder cannot be written.
-    """
-    try:
-        yield
-    except (OSError, RuntimeError) as error:
-        raise UserError(f"{path.name} cannot be written ({first_line(error)})") from error
 
 
 def _opened_once(folder: Path, gate: Gate) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -44,3 +46,26 @@ def formats() -> list[str]:
         for name, packages in known.items()
         if all(importlib.util.find_spec(package) for package in packages)
     ]
+
+
+@pytest.fixture
+def disk_of(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """Return what gives a disk of so many KiB, or skips where none can be mounted."""
+    mounted: list[Path] = []
+
+    def mount(kib: int) -> Path:
+        place = tmp_path / f"disk{len(mounted)}"
+        place.mkdir()
+        words = ["mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", str(place)]
+        try:
+            done = subprocess.run(words, capture_output=True, check=False).returncode == 0
+        except OSError:
+            done = False
+        if not done:
+            pytest.skip("no disk can be mounted here")
+        mounted.append(place)
+        return place
+
+    yield mount
+    for place in mounted:
+        subprocess.run(["umount", "-l", str(place)], check=True)

@@ -4,6 +4,8 @@ import errno
 import json
 import os
 import pickle
+import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +153,10 @@ def test_auto_says_what_it_took(
 def test_layers_that_hurt_stay_in_float(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    from casting_inspect.deployment import build
     from casting_inspect.deployment.gate import Finding, Gate
+    from casting_inspect.deployment.renditions import render
+    from casting_inspect.deployment.runtimes import open_model
 
     honest, tries = Gate.judge, []
 
@@ -162,11 +167,26 @@ def test_layers_that_hurt_stay_in_float(
 
     monkeypatch.setattr(Gate, "judge", strict)
     monkeypatch.setattr(Gate, "hopeless", lambda *_: [])
+    opened: list[weakref.ref[Any]] = []
+    alive: list[int] = []
+
+    def remembered(*words: Any) -> Any:
+        engine = open_model(*words)
+        opened.append(weakref.ref(engine))
+        return engine
+
+    def counted(*words: Any) -> None:
+        alive.append(sum(engine() is not None for engine in opened))
+        render(*words)
+
+    monkeypatch.setattr(build, "open_model", remembered)
+    monkeypatch.setattr(build, "render", counted)
     out = tmp_path / "bundle"
     words = ["format=onnx", "precision=int8", "pictures=24"]
     assert export.main([f"run={run}", f"out={out}", *words]) == 0
     (model,) = json.loads((out / "bundle.json").read_text(encoding="utf-8"))["models"]
     (kept,) = model["kept_in_float"]
+    assert alive == [0, 0]  # Windows writes no file anew that an engine has mapped into memory
     assert f"with {kept} in float" in said(capsys)
 
 
@@ -200,6 +220,54 @@ def test_a_full_disk_leaves_nothing_behind(
     monkeypatch.setattr(Path, "write_bytes", full)
     assert export.main([f"run={run}", f"out={out}", *FLOAT]) == 2
     assert "No space left on device" in said(capsys)
+    assert list(out.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "kib", "file"),
+    [
+        ("onnx", "fp32", 16, "graph.onnx"),
+        ("onnx", "fp32", 100, "model.onnx"),
+        ("onnx", "int8", 100, "model_int8.onnx"),
+        ("openvino", "fp32", 100, "model.xml"),
+        ("openvino", "int8", 100, "model_int8.xml"),
+    ],
+)
+def test_a_disk_that_is_full_in_earnest_is_one_line(
+    run: Path,
+    disk_of: Callable[[int], Path],
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    precision: str,
+    kib: int,
+    file: str,
+) -> None:
+    from conftest import formats
+
+    if name not in formats():
+        pytest.skip(f"{name} is not installed")
+    disk = disk_of(kib)
+    words = [f"format={name}", f"precision={precision}", "pictures=4"]
+    assert export.main([f"run={run}", f"out={disk / 'bundle'}", *words]) == 2
+    line = said(capsys).strip().splitlines()[-1]
+    assert f"{file} cannot be written: the disk is full (No space left on device)" in line
+    assert list(disk.iterdir()) == []
+
+
+def test_what_a_library_fails_at_is_not_the_disks_fault(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from casting_inspect.deployment import build
+
+    def failing(*_: object) -> None:
+        raise RuntimeError("no such operation\nmore of it")
+
+    out = tmp_path / "bundles" / "bundle"
+    monkeypatch.setattr(build, "render", failing)
+    assert export.main([f"run={run}", f"out={out}", *FLOAT]) == 2
+    shown = said(capsys)
+    assert "model.onnx cannot be made (no such operation): try another" in shown
+    assert "written" not in shown
     assert list(out.parent.iterdir()) == []
 
 
