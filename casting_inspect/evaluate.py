@@ -21,6 +21,7 @@ def job(cfg: DictConfig) -> None:
         notes_beside,
         terms_beside,
     )
+    from casting_inspect.evaluation.predictions import read_predictions
     from casting_inspect.evaluation.report.write import write_report
     from casting_inspect.evaluation.tables import print_metrics
     from casting_inspect.evaluation.terms import terms_of
@@ -40,12 +41,13 @@ def job(cfg: DictConfig) -> None:
         terms_beside(predictions),
         {str(key): cfg[key] for key in cfg if not OmegaConf.is_missing(cfg, key)},
     )
-    breaking = stressed(cfg, predictions, out, terms) if cfg.stress else []  # it can be refused
+    read_predictions(predictions)  # what can be refused comes before anything is written
+    breaking = stressed(cfg, predictions, out, terms) if cfg.stress else []
+    if cfg.heatmaps != "none":
+        draw(cfg, out)
     print_metrics(evaluate_predictions(predictions, out, notes_beside(predictions), terms))
     if breaking:
         print("\n".join(breaking))
-    if cfg.heatmaps != "none":
-        draw(cfg, out)
     agreed = {key: cfg[key] for key in ("max_escape", "max_overkill")}
     write_report(out, predictions, limits=agreed)
     print(f"metrics, figures, report.html and acceptance.html: {out}")

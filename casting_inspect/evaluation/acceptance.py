@@ -13,11 +13,10 @@ import pandas as pd
 from casting_inspect.evaluation.claims import TOLERATED, leaky_splits
 from casting_inspect.evaluation.escape import CONFIDENCE, castings_needed
 from casting_inspect.evaluation.intervals import rate_limits
-from casting_inspect.evaluation.metrics import rates_within_groups, truths, verdicts
-from casting_inspect.evaluation.parts import judged
+from casting_inspect.evaluation.metrics import rates_within_groups, truths
 from casting_inspect.evaluation.pooling import under_grouping
 from casting_inspect.evaluation.report.sources import Source
-from casting_inspect.evaluation.terms import terms_of
+from casting_inspect.evaluation.review_figures import three_verdicts
 
 ACCEPTED, NOT_SHOWN, FAILED = "accepted", "not shown", "failed"
 LIMITS: Final = ("max_escape", "max_overkill")
@@ -87,8 +86,7 @@ def acceptance_of(source: Source, given: Mapping[str, float | None] | None = Non
         source: What is known of the run.
         given: ``max_escape`` and ``max_overkill``; what is not given is the run's own.
     """
-    terms = terms_of(source.metrics.get("terms") or {})
-    rows = under_grouping(judged(source.rows, terms), source.grouping)
+    rows = under_grouping(source.rows, source.grouping)
     limits = limits_of(source, given)
     escape = criterion("escape", rows, limits["max_escape"])
     overkill = criterion("overkill", rows, limits["max_overkill"])
@@ -112,15 +110,15 @@ def limits_of(
 
 
 def criterion(error: str, rows: pd.DataFrame, limit: float | None) -> Criterion:
-    """Return what rows show of one rate.
+    """Return what rows show of one rate, of verdicts without a person.
 
     Args:
         error: ``escape`` or ``overkill``.
         rows: Complete predictions, ``group`` naming the casting.
         limit: The largest rate agreed on, or None.
     """
-    normal, passes = truths(rows), verdicts(rows)
-    of_class, wrong = (~normal, passes) if error == "escape" else (normal, ~passes)
+    normal, verdict = truths(rows), three_verdicts(rows)
+    of_class, wrong = (~normal, verdict == 1) if error == "escape" else (normal, verdict == 0)
     if not of_class.any():
         needed = None if limit is None else castings_needed(limit)
         return Criterion(error, limit, 0, 0.0, None, 0.0, 1.0, needed)

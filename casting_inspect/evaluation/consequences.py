@@ -14,6 +14,7 @@ from casting_inspect.evaluation.pooling import under_grouping
 from casting_inspect.evaluation.predictions import BAND
 from casting_inspect.evaluation.review_figures import review_figures
 from casting_inspect.evaluation.terms import Terms
+from casting_inspect.evaluation.thresholds import one_score
 
 
 def consequences(table: pd.DataFrame, figures: Mapping[str, Any], terms: Terms) -> dict[str, Any]:
@@ -28,12 +29,13 @@ def consequences(table: pd.DataFrame, figures: Mapping[str, Any], terms: Terms) 
         ``by_part``, only where parts are judged: ``split_metrics`` with a row a part, ``aggregate``
         and ``in_several_groups``, the parts that a split by group may have parted; ``review``
         (``review_figures``), only where there are two thresholds; ``line`` (``line_figures``) with
-        its ``unit`` and ``grouping``; ``repeatability``.
+        its ``unit`` and ``grouping``; ``repeatability``; ``one_score``, where all rows have it.
 
     Raises:
         UserError: If parts are asked for and no file names one.
     """
-    rows, found = judged(table, terms), {}
+    rows = judged(table, terms)
+    found: dict[str, Any] = {}
     if terms.unit == "part":
         figures = split_metrics(rows)
         more = {"aggregate": terms.aggregate, "in_several_groups": parts_in_several_groups(table)}
@@ -44,4 +46,5 @@ def consequences(table: pd.DataFrame, figures: Mapping[str, Any], terms: Terms) 
         found["review"] = {"unit": terms.unit, "grouping": grouping, **rates}
     found["line"] = {"unit": terms.unit, "grouping": grouping, **line_figures(rates, terms)}
     found["repeatability"] = repeatability(table, terms)
+    found["one_score"] = one_score(rows)
     return found

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from casting_inspect.errors import UserError
-from casting_inspect.evaluation.escape import escape_threshold
+from casting_inspect.evaluation.escape import castings_needed, escape_threshold
 from casting_inspect.evaluation.metrics import truths
 from casting_inspect.evaluation.parts import judged
 from casting_inspect.evaluation.predictions import complete_predictions
 from casting_inspect.evaluation.reviewing import WAYS, Argued, by_least_cost, words_of
 from casting_inspect.evaluation.terms import terms_of
-from casting_inspect.evaluation.thresholds import shares_by_group, youden
+from casting_inspect.evaluation.thresholds import one_score, shares_by_group, youden
 
 Options = Mapping[str, Any]
 
@@ -69,7 +69,11 @@ def decide(rule: str, options: Options, table: pd.DataFrame | None) -> Decision:
     rows = judged(complete_predictions(table), terms_of(options))
     if rows["label"].nunique() < 2:
         return without_evidence(rule, options)
-    return RULES[rule](rows, options)
+    found = RULES[rule](rows, options)
+    if (score := one_score(rows)) is None:
+        return found
+    alike = f"every score is {score:.4g}, so no threshold tells castings apart"
+    return replace(found, reason=f"{found.reason}; {alike}")
 
 
 def without_evidence(rule: str, options: Options) -> Decision:
@@ -141,12 +145,18 @@ def by_escape(table: pd.DataFrame, options: Options) -> Decision:
     words = (
         f"escapes of at most {asked:.2%} cannot be supported by {found.groups} defective castings: "
         f"without any escape their bound is {found.bound:.2%}, and {found.needed} without one "
-        "would do"
+        f"would do, {with_escapes(asked)}"
     )
     if not options["best_effort"]:
         raise UserError(f"decide=escape: {words}; or take decide.best_effort=true")
     reason = f"threshold {found.threshold:.6g}, at which none of them escapes; {price}; {words}"
     return Decision("escape", found.threshold, reason, facts)
+
+
+def with_escapes(max_escape: float) -> str:
+    """Return how many castings would do if one, two or three of them escaped."""
+    one, two, three = (castings_needed(max_escape, escapes) for escapes in (1, 2, 3))
+    return f"{one} with one, {two} with two or {three} with three"
 
 
 def by_cost(table: pd.DataFrame, options: Options) -> Decision:

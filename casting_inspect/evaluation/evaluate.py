@@ -16,7 +16,7 @@ from casting_inspect.evaluation.metrics import all_metrics
 from casting_inspect.evaluation.predictions import complete_predictions, read_predictions
 from casting_inspect.evaluation.reliability import reliability
 from casting_inspect.evaluation.reliability_figure import reliability_figure
-from casting_inspect.evaluation.slices import slices
+from casting_inspect.evaluation.slices import SLICES, slices
 from casting_inspect.evaluation.tables import reported_split
 from casting_inspect.evaluation.terms import Terms
 from casting_inspect.files import replace_csv, replace_json
@@ -109,8 +109,8 @@ def evaluate_predictions(
     figures.save_figure(figures.score_histogram_figure(rows), out / "scores.png")
     figures.save_figure(reliability_figure(kept), out / "reliability.png")
     if len(of_slices):
-        replace_csv(out / "slices.csv", of_slices)
+        replace_csv(out / SLICES, of_slices)
     else:
-        (out / "slices.csv").unlink(missing_ok=True)  # an earlier evaluation's
+        (out / SLICES).unlink(missing_ok=True)  # an earlier evaluation's
     replace_json(out / "metrics.json", metrics)
     return metrics

@@ -17,6 +17,7 @@ def consequence_sentences(figures: Mapping[str, Any]) -> list[str]:
         figures: A split's, with what ``consequences`` adds; nothing is said of what is not there.
     """
     return [
+        *_one_score(figures.get("one_score")),
         *_by_part(figures.get("by_part", {})),
         *_review(figures.get("review", {})),
         *_line(figures.get("line", {})),
@@ -37,6 +38,12 @@ def slice_warnings(slices: Mapping[str, Any]) -> list[str]:
         f"{row['p_holm']:.2g}, corrected for {slices['tests']:,} tests: significantly worse."
         for row in slices.get("warnings", [])
     ]
+
+
+def _one_score(score: float | None) -> list[str]:
+    if score is None:
+        return []
+    return [f"Every score is the same, {score:.4g}: no threshold tells good from defective ones."]
 
 
 def _by_part(parts: Mapping[str, Any]) -> list[str]:

@@ -31,6 +31,8 @@ _CHUNK: Final = 1_000
 _ENOUGH_REACHED: Final = 100
 """So many random differences at least as large, and more draws would not change the verdict."""
 _TIE: Final = 1e-9
+SLICES: Final = "slices.csv"
+"""Where they lie beside ``metrics.json``."""
 FIELDS: Final = (
     *("column", "value", "error", "files", "groups", "rate", "low", "high", "rate_by_file"),
     *("rest_files", "rest_groups", "rest_rate", "difference", "p", "p_holm", "worse"),

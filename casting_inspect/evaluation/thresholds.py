@@ -42,6 +42,12 @@ def youden(table: pd.DataFrame) -> float:
     return float(middle if middle < high else low)
 
 
+def one_score(table: pd.DataFrame) -> float | None:
+    """Return the score that all of several rows have, None where they differ."""
+    scores = table["p_normal"].to_numpy(np.float64)
+    return float(scores[0]) if len(scores) > 1 and bool((scores == scores[0]).all()) else None
+
+
 def shares_by_group(table: pd.DataFrame, normal: NDArray[np.bool_]) -> Floats:
     """Return what each file adds to its class's rate by group, (n,); they sum to 1 in a class."""
     groups = pd.factorize(table["group_wide"])[0]

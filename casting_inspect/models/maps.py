@@ -16,6 +16,8 @@ from casting_inspect.errors import UserError, suggestion
 from casting_inspect.labels import DEFECTIVE, NORMAL
 
 AUTO = "auto"
+OWN = "own"
+"""The map that a network gives itself, without a layer being named or a gradient taken."""
 INPUT = ":input"
 TURNS = (1, 4, 8)
 COARSEST = 16  # a network of the user's own is looked at where a place is 16 pixels at most
@@ -39,9 +41,9 @@ def picture_maps(
     Args:
         network: In evaluation mode, on the pictures' device; its gradients are not touched.
         images: RGB (N, 3, S, S) in 0..1.
-        layer: See `layer_of`.
+        layer: See `layer_of`; or ``own``: what the network's ``forward_with_map`` gives.
         weights: Of the layer's channels, (C,), the same for every picture (`mean_weights`): no
-            gradient is taken. None: each picture's own.
+            gradient is taken. None: each picture's own. Not used with ``own``.
         smooth: Width (standard deviation) of a Gaussian as a share of S; 0 for none.
         turns: 1 for the picture as it is; 4 for the mean over quarter turns, each map turned back;
             8 for those of the mirrored picture too. Logits are those of the picture as it is.
@@ -52,10 +54,12 @@ def picture_maps(
     Raises:
         UserError: If there is no such layer, or its values have no places.
     """
-    name = layer_of(network, images, layer)
+    name = layer if layer == OWN else layer_of(network, images, layer)
 
     def one(pictures: Tensor) -> tuple[Tensor, Tensor]:
-        if weights is None:
+        if name == OWN:
+            logits, grids = own_map(network, pictures)
+        elif weights is None:
             logits, grids = grad_cam(network, pictures, name)
         else:
             logits, values = layer_values(network, pictures, name)
@@ -64,6 +68,22 @@ def picture_maps(
 
     logits, maps = turned_mean(one, images, turns)
     return logits, smoothed(maps, smooth)
+
+
+def own_map(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return logits (N, 2) and the map (N, h, w) that a network gives itself, without gradients.
+
+    Raises:
+        UserError: If it gives none.
+    """
+    with_map = getattr(network, "forward_with_map", None)
+    if with_map is None:
+        raise UserError(
+            f"map.layer={OWN}: {type(network).__name__} has no map of its own; take {AUTO}."
+        )
+    with torch.no_grad():
+        logits, grids = with_map(images)
+    return logits.float(), grids.float()[:, 0]
 
 
 def takes_mean_weights(network: nn.Module) -> bool:

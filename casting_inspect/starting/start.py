@@ -105,6 +105,7 @@ def train_words(wish: Wish, course: Mapping[str, Any]) -> list[str]:
         *course["words"],
         "data.fold=final",
         f"decide.max_escape={wish.limits.max_escape}",
+        f"report.max_overkill={wish.limits.max_overkill}",
         "callbacks.progress_bar=false",
         "logger=none",
         *([f"cache.dir={wish.cache}"] if wish.cache else []),

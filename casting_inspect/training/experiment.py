@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from omegaconf import DictConfig
 from rich.console import Console
@@ -160,7 +161,8 @@ def run_fold(run: Run, *, show: bool = True) -> dict[str, Any]:
         run.record.finish(epochs=fitted.epochs, best_epoch=fitted.best_epoch)
         run.console.print("trainer.evaluate=false: nothing is predicted or measured")
         return {}
-    if run.config.decide.name in NEEDS_PREDICTIONS and not (plan.inner or len(plan.watch)):
+    held_out = run.data.frame["label"].iloc[np.concatenate([plan.watch, *plan.inner])]
+    if run.config.decide.name in NEEDS_PREDICTIONS and held_out.nunique() < 2:
         # before hours of training: the mistake, or what will be done without evidence
         run.console.print(decide(run.config.decide.name, run.plain["decide"], None).reason)
     parts, protocol, embed = (_nested if plan.inner else _single)(run, fitter, plan)

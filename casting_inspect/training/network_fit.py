@@ -149,7 +149,9 @@ class NetworkFitter:
         classifier = self._classifier(train, evaluated)
         folder = RunFolder(where)
         callbacks = assembly.build_callbacks(self.config, folder, has_val="val" in evaluated)
-        if where == self.folder.root and self._panel_wanted():
+        # of nested fits the first one that holds validation pictures out, not the last on all
+        first = epochs is None and where in (self.folder.root, self.folder.inner(0))
+        if first and self._panel_wanted():
             callbacks.append(self._panel(train, watch))
         checkpoints = next(c for c in callbacks if isinstance(c, RunCheckpoints))
         choices = self.bench.choices

@@ -45,7 +45,7 @@ class MapChoice:
     """How maps of evidence are made; see ``models.maps``.
 
     Attributes:
-        layer: Its full name, or ``auto``.
+        layer: Its full name, ``auto``, or ``own`` (the network's own map).
         weights: ``mean`` of some training pictures', each ``picture``'s own, or ``auto``.
         smooth: Width of a Gaussian as a share of the side.
         turns: Turned copies that are averaged: 1, 4 or 8.
@@ -233,7 +233,7 @@ class TrainedRun:
             None if window is None else (float(window[0]), float(window[1])),
             self.choice or MapChoice(),
         )
-        if self.choice is None:
+        if self.choice is None or self.choice.layer == maps.OWN:
             return inspector
         kind = self.choice.weights
         if kind == "mean" or (kind == "auto" and maps.takes_mean_weights(network)):

@@ -9,10 +9,12 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from simulated_runs import castings, predictions, write_run
 
+from casting_inspect import evaluate
 from casting_inspect.evaluation.evaluate import evaluate_predictions
 from casting_inspect.evaluation.report.sources import read_source
 from casting_inspect.evaluation.report.verdict import verdict
@@ -48,6 +50,7 @@ def first_words(folder: Path) -> tuple[str, str]:
 
 LEAK = {"share": 0.9, "files": 83, "of": 92, "part": "test", "groups": "manifest"}
 ASKED = {"decide.name": "escape", "decide.max_escape": 0.05}
+BOTH = {**ASKED, "report.max_overkill": 0.1}
 MANY = {"normals": 60, "defectives": 80, "copies": 1}
 
 
@@ -58,7 +61,12 @@ MANY = {"normals": 60, "defectives": 80, "copies": 1}
         ("bad", "9 castings of a class decide", {}),
         ("warn", "the line has to say", {"files": castings(**MANY)}),
         ("warn", "Not yet: at most 5.0 % escapes", {"files": castings(**MANY), "config": ASKED}),
-        ("good", "Yes, for parts like these", {"files": castings(**MANY), "config": ASKED, **GOOD}),
+        (
+            "warn",
+            "At most 5.0 % escapes hold",
+            {"files": castings(**MANY), "config": ASKED, **GOOD},
+        ),
+        ("good", "Yes, for parts like these", {"files": castings(**MANY), "config": BOTH, **GOOD}),
         ("bad", "no defective castings were tested", {"label": "normal"}),
         ("bad", "nothing was tested", {"split": "train"}),
     ],
@@ -176,3 +184,95 @@ def test_the_slider_moves_in_a_browser(tmp_path: Path) -> None:
     assert seen[:3] == ["0.4", f"{100 * escape:.1f} %", "give both costs"]
     # the strictest threshold rejects everything: 999,000 good ones of a million, 2 each
     assert seen[3:] == ["0.0 %", "100.0 %", "0, 999,000", "1,998,000"]
+
+
+def evaluated(folder: Path, rows: pd.DataFrame, *words: str) -> tuple[int, Path]:
+    """Evaluate another tool's table as its user would."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows.to_csv(folder / "theirs.csv", index=False)
+    out = folder / "out"
+    return evaluate.main([f"predictions={folder / 'theirs.csv'}", f"out={out}", *words]), out
+
+
+@pytest.mark.parametrize("label", ["defective", "normal"])
+def test_one_class_alone_still_has_a_report(tmp_path: Path, label: str) -> None:
+    rows = predictions(castings(**MANY), "theirs")
+    code, out = evaluated(tmp_path, rows[rows["label"] == label][["path", "label", "p_normal"]])
+    assert code == 0
+    other = {"defective": "normal", "normal": "defective"}[label]
+    assert f"no {other} castings were tested" in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_same_score_for_everything_is_said_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = predictions(castings(**MANY), "theirs").assign(p_normal=0.7, logit="")
+    code, out = evaluated(tmp_path, rows[["path", "label", "p_normal"]])
+    assert code == 0
+    assert "Every score is the same, 0.7" in capsys.readouterr().out
+    level, first = verdict_of(out, tmp_path / "theirs.csv")
+    assert level == "bad"
+    assert "every casting has the same score, 0.7" in first
+
+
+def verdict_of(out: Path, table: Path) -> tuple[str, str]:
+    found = verdict(read_source(out, table))
+    return found.level, found.first
+
+
+def test_a_file_of_somebody_else_is_not_read(tmp_path: Path) -> None:
+    rows = predictions(castings(**MANY), "theirs")[["path", "label", "p_normal"]]
+    for place in (tmp_path, tmp_path / "out"):
+        place.mkdir(exist_ok=True)
+        for name in ("history.csv", "stress.csv", "heatmaps.csv", "neighbours.csv"):
+            (place / name).write_text("day,sold\n1,2\n", encoding="utf-8")
+    code, out = evaluated(tmp_path, rows)
+    assert code == 0
+    assert "<h2>Training</h2>" not in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_where_parts_are_judged_every_figure_is_of_parts(tmp_path: Path) -> None:
+    """Two pictures of each part, the second looks good: by mean no escape, by file half of them."""
+    files = castings(normals=60, defectives=80, copies=2)
+    second = files["path"].str.endswith("_1.png")
+    truly = files["label"] == "normal"
+    rows = files.assign(part=files["group"], p_normal=0.99)
+    rows.loc[~truly, "p_normal"] = 0.001
+    rows.loc[~truly & second, "p_normal"] = 0.9
+    code, out = evaluated(tmp_path, rows, "unit=part", "aggregate=mean")
+    assert code == 0
+    source = read_source(out, tmp_path / "theirs.csv")
+    figures = json.loads((out / "metrics.json").read_text())["test"]
+    assert figures["escape_rate"] == 0.5
+    assert "about 0.0 (0.0 to 4.5) of 100 defective" in verdict(source).first
+    assert len(source.rows) == 140
+    assert len(source.files) == 280
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "140 parts in 280 test files" in page
+    assert "Parts: the truth in rows" in page
+    cells = re.findall(r"<b>([\d,]+)</b>", page)
+    assert cells == ["60", "0", "0", "80"]
+    assert "50.00 %" in page  # by file, as in the paper
+
+
+def test_what_a_person_looks_at_is_no_error(tmp_path: Path) -> None:
+    """Bands of 0.2 to 0.8: every good one is passed or looked at, a fifth of them the latter."""
+    files = castings(normals=300, defectives=300, copies=1)
+    number = files.groupby("label").cumcount()
+    good = files["label"] == "normal"
+    score = np.where(good, np.where(number % 5 == 0, 0.5, 0.9), np.where(number % 4 == 0, 0.5, 0.1))
+    rows = files.assign(p_normal=score, threshold=0.8, threshold_low=0.2)
+    code, out = evaluated(tmp_path, rows, "max_escape=0.02", "max_overkill=0.02")
+    assert code == 0
+    level, first = verdict_of(out, tmp_path / "theirs.csv")
+    assert "about 0.0 (0.0 to 1.2) of 100 good ones be rejected" in first.replace("and ", "")
+    assert "a person looks at 25.0 of the defective and 20.0 of the good ones" in first
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert re.findall(r"<b>([\d,]+)</b>", page) == ["240", "60", "0", "0", "75", "225"]
+    assert "left to a person" in page
+    signed = (out / "acceptance.html").read_text(encoding="utf-8")
+    assert "Accepted" in signed
+    assert (
+        "A person looks at 25.0 % of the defective castings and 20.0 % of the good ones" in signed
+    )
+    assert level == "warn"  # the line has named no limit for the rule

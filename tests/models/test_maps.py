@@ -274,3 +274,19 @@ def test_layers_that_will_not_do(images: Tensor) -> None:
     with pytest.raises(UserError, match="no layer with places of 16 pixels"):
         maps.picture_maps(flat, images)
     assert torch.is_grad_enabled()
+
+
+def test_the_heads_own_map_is_the_attention_of_its_places(images: Tensor) -> None:
+    torch.manual_seed(0)
+    network = Vgg19(head="attention", weights="none").eval()
+    logits, found = maps.picture_maps(network, images, layer=maps.OWN)
+    with torch.no_grad():
+        expected, attention = network.forward_with_map(images)
+    assert torch.equal(logits, expected)
+    torch.testing.assert_close(found, maps.resized(attention[:, 0], SIDE))
+    assert (found > 0).all()
+
+
+def test_a_network_without_a_map_of_its_own_says_so(images: Tensor) -> None:
+    with pytest.raises(UserError, match="SmallCnn has no map of its own"):
+        maps.picture_maps(SmallCnn().eval(), images, layer=maps.OWN)

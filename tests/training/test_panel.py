@@ -131,9 +131,20 @@ def test_wide_vectors_are_narrowed_to_principal_components() -> None:
     assert small.shape == (200, 5)
 
 
+def images_of(folder: Path) -> list[str]:
+    """Return the names of the pictures among a folder's events, those below it left out."""
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    return list(events.Tags()["images"])
+
+
 @pytest.mark.filterwarnings("ignore")
-def test_a_run_leaves_dashboards_and_a_projector(castings: Path, tmp_path: Path) -> None:
-    words = ["model=cnn", "model.image_size=64", "trainer.max_epochs=2", "data.inner_folds=1"]
+@pytest.mark.parametrize("inner_folds", [1, 2])
+def test_a_run_leaves_dashboards_and_a_projector(
+    castings: Path, tmp_path: Path, inner_folds: int
+) -> None:
+    words = ["model=cnn", "model.image_size=64", "trainer.max_epochs=2"]
+    words += [f"data.inner_folds={inner_folds}", "data.folds=2"]
     run = tmp_path / "run"
     assert (
         train.main(
@@ -147,9 +158,16 @@ def test_a_run_leaves_dashboards_and_a_projector(castings: Path, tmp_path: Path)
     assert "custom_scalars__config__" in tags["tensors"]
     known = {tag.split("/")[0] for tag in tags["scalars"]}
     charts = [tags for group in LAYOUT.values() for _, tags in group.values()]
-    assert {tag.split("/")[0] for chart in charts for tag in chart} - {"test"} <= known
+    elsewhere = {"test"} if inner_folds == 1 else {"test", "val", "panel"}  # those in inner/
+    assert {tag.split("/")[0] for chart in charts for tag in chart} - elsewhere <= known
     shown = {tag.split("/")[0] for tag in tags["images"]}
-    assert {"panel", "report", "heatmaps"} <= shown
+    assert {"report", "heatmaps"} <= shown
+    with_panel = {
+        events.parent.relative_to(run).as_posix()
+        for events in run.rglob("events.out.tfevents*")
+        if any(tag.startswith("panel/validation") for tag in images_of(events.parent))
+    }
+    assert with_panel == {"." if inner_folds == 1 else "inner/0"}
     about = pd.read_csv(run / "00000" / "test_pictures" / "metadata.tsv", sep="\t")
     vectors = pd.read_csv(run / "00000" / "test_pictures" / "tensors.tsv", sep="\t", header=None)
     table = pd.read_csv(run / "predictions.csv")

@@ -104,8 +104,13 @@ def limits(source: Source, found: Acceptance) -> list[str]:
             "The predictions are another tool's: that no casting of this test was used to train it "
             "or to choose its threshold is for the supplier to confirm."
         )
-    if "threshold_low" in source.rows:
-        sentences.append("Castings that a person would look at count as rejected.")
+    if source.review is not None:
+        seen = (source.review[f"review_rate_{kind}_by_group"] for kind in ("defective", "normal"))
+        defective, good = (percent(figure["value"], 1) for figure in seen)
+        sentences.append(
+            f"A person looks at {defective} of the defective castings and {good} of the good ones; "
+            "that the person is right is no part of this test."
+        )
     groups = found.rows["group"].nunique()
     if groups == len(found.rows):
         sentences.append(
@@ -120,7 +125,7 @@ def limits(source: Source, found: Acceptance) -> list[str]:
 
 
 def _sample(source: Source, found: Acceptance) -> list[dict[str, str]]:
-    pictures = source.rows.groupby("label")["path"].nunique()
+    pictures = source.files.groupby("label")["path"].nunique()
     keys = {"defective": "defective", "good": "normal"}
     return [
         {

@@ -46,7 +46,7 @@ def gallery(source: Source) -> list[dict[str, Any]]:
 
     found = []
     for kind, title, nothing in KINDS:
-        rows = worst(source.rows, kind, source.grouping)
+        rows = worst(source.files, kind, source.grouping)
         of_kind = rows["files"].sum() if kind != "doubtful" else len(rows)
         found.append(
             {

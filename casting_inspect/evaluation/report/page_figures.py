@@ -16,12 +16,13 @@ from casting_inspect.evaluation.report.rate_figures import (
     slices_figure,
 )
 from casting_inspect.evaluation.report.sources import Source
-from casting_inspect.evaluation.report.verdict import asked
+from casting_inspect.evaluation.report.verdict import asked, error_rates
 from casting_inspect.evaluation.score_figures import (
     precision_recall_figure,
     roc_figure,
     score_histogram_figure,
 )
+from casting_inspect.evaluation.slices import SLICES
 from casting_inspect.evaluation.stress import breaking_points
 from casting_inspect.evaluation.stress_figure import stress_figure
 
@@ -52,15 +53,16 @@ def page_figures(source: Source) -> dict[str, Figure]:
 
 
 def _rate_rows(source: Source) -> list[tuple[str, str, Mapping[str, Any], float | None]]:
-    limits, figures = asked(source), source.by_group
-    escape = figures["escape_rate_by_group"], limits.get("max_escape")
-    overkill = figures["overkill_rate_by_group"], limits.get("max_overkill")
-    return [("Escape rate", "escape", *escape), ("Overkill rate", "overkill", *overkill)]
+    limits, (escape, overkill) = asked(source), error_rates(source)
+    return [
+        ("Escape rate", "escape", escape, limits.get("max_escape")),
+        ("Overkill rate", "overkill", overkill, limits.get("max_overkill")),
+    ]
 
 
 def slices_table(source: Source) -> pd.DataFrame | None:
     """Return ``slices.csv``, None where no column tells any apart."""
-    path = source.file("slices.csv")
+    path = source.file(SLICES)
     if path is None:
         return None
     table = pd.read_csv(path, dtype={"column": str, "value": str}, keep_default_na=False)

@@ -21,7 +21,7 @@ from casting_inspect.evaluation.report.page_figures import (
     stress_table,
 )
 from casting_inspect.evaluation.report.sources import Source
-from casting_inspect.evaluation.report.verdict import threshold_words, verdict
+from casting_inspect.evaluation.report.verdict import error_rates, threshold_words, verdict
 from casting_inspect.evaluation.stress import breaking_points, breaking_sentences
 from casting_inspect.evaluation.tables import floor_sentence, leak_sentences
 from casting_inspect.percent import percent
@@ -48,6 +48,11 @@ _WORDS: Final = {
     "curves": "Accuracy and loss by epoch",
 }
 """What a figure shows, for those who cannot see it."""
+_VERDICTS: Final = {
+    "passed": "passed as normal",
+    "person": "left to a person",
+    "rejected": "rejected as defective",
+}
 _BY_FILE: Final = (
     *("accuracy", "precision", "recall", "f1", "specificity"),
     *("escape_rate", "overkill_rate", "balanced_accuracy"),
@@ -69,6 +74,7 @@ def page_values(source: Source) -> dict[str, Any]:
         "notes": notes(source),
         "rates": rates(source),
         "rates_figure": drawn["rates"],
+        "unit": source.terms.unit,
         "confusion": confusion(source),
         "by_file": by_file(source),
         "line": line(source),
@@ -86,8 +92,9 @@ def page_values(source: Source) -> dict[str, Any]:
 
 def _lead(source: Source) -> str:
     figures = source.by_group
+    parts = f"{len(source.rows):,} parts in " if source.terms.unit == "part" else ""
     return (
-        f"{source.rows['path'].nunique():,} {_PARTS[source.split]} files of "
+        f"{parts}{source.files['path'].nunique():,} {_PARTS[source.split]} files of "
         f"{figures['n_groups_normal']:,} good and {figures['n_groups_defective']:,} defective "
         "photographs or castings."
     )
@@ -149,7 +156,7 @@ def notes(source: Source) -> list[str]:
         *claims(
             source.by_group["n_groups_normal"],
             source.by_group["n_groups_defective"],
-            source.rows["path"].nunique(),
+            source.files["path"].nunique(),
             [split] if split else [],
         ),
     ]
@@ -163,9 +170,16 @@ def rates(source: Source) -> list[dict[str, str]]:
         "balanced_accuracy": ("Balanced accuracy", "1 - half of their sum", "n_groups"),
         "auroc": ("AUC over groups", "within a model", "n_groups"),
     }
+    escape, overkill = error_rates(source)
+    figures = {**source.by_group, **{f"{k}_rate_by_group": v for k, v in
+               (("escape", escape), ("overkill", overkill))}}  # fmt: skip
+    if source.review is not None:  # half of two sums of three verdicts means nothing
+        del names["balanced_accuracy"]
+        names["review_rate"] = ("Left to a person", "castings between the thresholds", "n_groups")
+        figures["review_rate_by_group"] = source.review["review_rate_by_group"]
     found = []
     for key, (name, words, groups) in names.items():
-        figure = source.by_group[f"{key}_by_group"]
+        figure = figures[f"{key}_by_group"]
         value, limits = comparison_tables.interval(figure, share=key.endswith("rate"))
         count = f"{source.by_group[groups]:,}"
         found.append(
@@ -174,53 +188,66 @@ def rates(source: Source) -> list[dict[str, str]]:
     return found
 
 
-def confusion(source: Source) -> list[dict[str, Any]]:
-    """Return the rows of the confusion table, files; truth in rows, verdict in columns."""
+_CELLS: Final = {
+    "normal": {"passed": ("right", ""), "person": ("none", ""), "rejected": ("wrong", "overkill")},
+    "defective": {"passed": ("wrong", "escape"), "person": ("none", ""), "rejected": ("right", "")},
+}
+"""What a verdict on a casting of a class is: its colour and its name."""
+
+
+def confusion(source: Source) -> dict[str, Any]:
+    """Return the confusion table, files or parts; truth in rows, verdict in columns."""
     counts = source.figures["confusion"]
-    cells = {
-        "good": (("TP", "right", ""), ("FN", "wrong", "overkill")),
-        "defective": (("FP", "wrong", "escape"), ("TN", "right", "")),
+    by_verdict = {
+        "passed": {"normal": counts["TP"], "defective": counts["FP"]},
+        "rejected": {"normal": counts["FN"], "defective": counts["TN"]},
     }
-    found = []
-    for truth, row in cells.items():
-        total = sum(counts[key] for key, *_ in row)
-        found.append(
+    if source.review is not None:
+        by_verdict = {name: source.review["counts"][name] for name in _VERDICTS}
+    rows = []
+    for truth, cells in _CELLS.items():
+        total = sum(column[truth] for column in by_verdict.values())
+        rows.append(
             {
-                "truth": truth,
+                "truth": "good" if truth == "normal" else truth,
                 "total": f"{total:,}",
                 "cells": [
                     {
-                        "count": f"{counts[key]:,}",
-                        "share": percent(counts[key] / total, 2) if total else "-",
-                        "kind": kind if counts[key] or kind == "right" else "none",
-                        "word": word,
+                        "count": f"{column[truth]:,}",
+                        "share": percent(column[truth] / total, 2) if total else "-",
+                        "kind": cells[name][0] if column[truth] or cells[name][0] == "right"
+                        else "none",
+                        "word": cells[name][1],
                     }
-                    for key, kind, word in row
+                    for name, column in by_verdict.items()
                 ],
             }
-        )
-    return found
+        )  # fmt: skip
+    return {"columns": [_VERDICTS[name] for name in by_verdict], "rows": rows}
 
 
 def by_file(source: Source) -> list[tuple[str, str]]:
     """Return the paper's figures, by file, normal as positive."""
     names = [key.replace("_", " ").capitalize() for key in _BY_FILE]
     return [
-        (name, percent(source.figures[key], 2)) for name, key in zip(names, _BY_FILE, strict=True)
+        (name, percent(source.by_file[key], 2)) for name, key in zip(names, _BY_FILE, strict=True)
     ]
 
 
 def line(source: Source) -> dict[str, Any] | None:
-    """Return what happens to a million parts, None where a class is missing."""
+    """Return what happens to a million parts, None where nothing of it is known."""
     found = source.figures.get("line")
-    if not found or found["per_million"]["escapes"]["value"] is None:
+    if not found:
         return None
     rows = [
         ("Defective parts that pass", found["per_million"]["escapes"]),
         ("Good parts rejected", found["per_million"]["good_rejected"]),
     ]
-    if "review" in source.figures:
+    if source.review is not None:
         rows.append(("Parts that a person looks at", found["per_million"]["person"]))
+    rows = [(name, figure) for name, figure in rows if figure["value"] is not None]
+    if not rows:
+        return None
     cells = [
         (name, f"{one['value']:,.0f}", f"{one['low']:,.0f} to {one['high']:,.0f}")
         for name, one in rows
@@ -229,7 +256,8 @@ def line(source: Source) -> dict[str, Any] | None:
     if share["value"] is not None:
         limits = f"{percent(share['low'], 1).removesuffix(' %')} to {percent(share['high'], 1)}"
         cells.append(("Rejects that are truly defective", percent(share["value"], 1), limits))
-    if cost := found.get("cost_per_million"):
+    cost = found.get("cost_per_million")
+    if cost and cost["value"] is not None:
         cells.append(
             ("Cost", f"{cost['value']:,.0f}", f"{cost['low']:,.0f} to {cost['high']:,.0f}")
         )
@@ -238,8 +266,8 @@ def line(source: Source) -> dict[str, Any] | None:
 
 def review(source: Source) -> dict[str, str] | None:
     """Return what a person sees and what is judged wrongly without one, if there is a band."""
-    found = source.figures.get("review")
-    if not found:
+    found = source.review
+    if found is None:
         return None
     automatic = found["automatic"]
     figures = {
@@ -299,12 +327,31 @@ def calibration(source: Source, figure: Markup | None) -> dict[str, Any] | None:
     reason = next(
         (found[key].get("ece_reason") for key in ("raw", "calibrated") if found.get(key)), ""
     )
+    no_slope = next(
+        (found[key].get("slope_reason") for key in ("raw", "calibrated") if found.get(key)), ""
+    )
     return {
         "figure": figure,
         "rows": rows,
         "ece_reason": reason,
+        "slope_reason": no_slope,
+        "fitted": _fitted(found),
         "reason": found.get("reason", ""),
     }
+
+
+def _fitted(found: Mapping[str, Any]) -> str:
+    """Return what calibration does to the log-odds, one model after the other's range."""
+    each = found.get("calibrations") or []
+    if not each:
+        return ""
+    ends = {key: (min(values), max(values)) for key in ("slope", "intercept")
+            if (values := [one[key] for one in each])}  # fmt: skip
+    words = (
+        f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}" for low, high in ends.values()
+    )
+    slope, intercept = words
+    return f"Calibrated log-odds are the score's times {slope}, plus {intercept}."
 
 
 def _with_limits(figure: Mapping[str, Any]) -> tuple[str, str]:

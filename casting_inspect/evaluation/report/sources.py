@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ import pandas as pd
 import yaml  # type: ignore[import-untyped]
 
 from casting_inspect.evaluation.gathering import Run
+from casting_inspect.evaluation.parts import judged
 from casting_inspect.evaluation.predictions import read_predictions
+from casting_inspect.evaluation.slices import SLICES
 from casting_inspect.evaluation.tables import reported_split
+from casting_inspect.evaluation.terms import Terms, terms_of
 
 
 @dataclass(frozen=True)
@@ -42,20 +46,41 @@ class Source:
         return reported_split(self.metrics)
 
     @property
-    def rows(self) -> pd.DataFrame:
-        """The rows of that split."""
-        return self.table[self.table["split"] == self.split]
+    def terms(self) -> Terms:
+        """What the figures were asked for in."""
+        return terms_of(self.metrics.get("terms") or {})
 
     @property
+    def files(self) -> pd.DataFrame:
+        """The rows of that split, one a file."""
+        return self.table[self.table["split"] == self.split]
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """What is passed or rejected in that split: one row a file, or a part where those are."""
+        return judged(self.files, self.terms)
+
+    @cached_property
     def chosen_on(self) -> pd.DataFrame:
         """The rows that a threshold may be chosen on; none where those are the ones shown."""
-        return self.table[self.table["split"] == ("val" if self.split == "test" else "")]
+        found = self.table[self.table["split"] == ("val" if self.split == "test" else "")]
+        return judged(found, self.terms) if len(found) else found
+
+    @property
+    def by_file(self) -> Mapping[str, Any]:
+        """The figures of the split shown, files counted."""
+        found: Mapping[str, Any] = self.metrics[self.split]
+        return found
 
     @property
     def figures(self) -> Mapping[str, Any]:
-        """The figures of the split shown."""
-        found: Mapping[str, Any] = self.metrics[self.split]
-        return found
+        """The same, of parts where those are judged."""
+        return {**self.by_file, **self.by_file.get("by_part", {})}
+
+    @property
+    def review(self) -> Mapping[str, Any] | None:
+        """The figures of two thresholds, None where nobody looks."""
+        return self.by_file.get("review")
 
     @property
     def grouping(self) -> str:
@@ -71,14 +96,22 @@ class Source:
     @property
     def run(self) -> Run:
         """The same as ``compare`` knows it, to find pictures by."""
-        model = str(self.rows["model"].iloc[0])
+        rows = self.files
+        model = str(rows["model"].iloc[0])
         return Run(
-            self.beside.name, self.beside, model, self.rows, self.config, self.record, self.metrics
+            self.beside.name, self.beside, model, rows, self.config, self.record, self.metrics
         )
 
     def file(self, name: str) -> Path | None:
-        """Return a file of that name beside the report, else beside the table, if there is one."""
-        return next((p for at in (self.out, self.beside) if (p := at / name).is_file()), None)
+        """Return what this package wrote under a name beside the report, else in the run's folder.
+
+        A file of that name in a folder that is no run's is somebody else's, unless ``evaluate`` put
+        it there: what it measures anew has a JSON file beside it.
+        """
+        of_run = [self.beside] if self.config and self.record else []
+        ours = name == SLICES or (self.out / name).with_suffix(".json").is_file()
+        places = [*([self.out] if ours or self.out in of_run else []), *of_run]
+        return next((path for at in places if (path := at / name).is_file()), None)
 
 
 def read_source(out: Path, predictions: Path, table: pd.DataFrame | None = None) -> Source:

@@ -35,7 +35,7 @@ class Verdict:
 
 def verdict(source: Source) -> Verdict:
     """Return the verdict on a run, or on another tool's table."""
-    escape, overkill = (source.by_group[f"{key}_rate_by_group"] for key in ("escape", "overkill"))
+    escape, overkill = error_rates(source)
     normals, defectives = (source.by_group[f"n_groups_{kind}"] for kind in ("normal", "defective"))
     at = threshold_words(source)
     limits = asked(source)
@@ -56,9 +56,12 @@ def verdict(source: Source) -> Verdict:
     if escape["value"] is None or overkill["value"] is None:
         kind = "defective" if escape["value"] is None else "normal"
         return Verdict("bad", f"Not known: no {kind} castings were tested.", second, more)
+    if (score := source.figures.get("one_score")) is not None:
+        first = f"No: every casting has the same score, {score:.4g}, so nothing is told apart."
+        return Verdict("bad", first, second, more)
     rates = (
         f"at {at} {_of_hundred(escape)} of 100 defective castings would pass and "
-        f"{_of_hundred(overkill)} of 100 good ones be rejected"
+        f"{_of_hundred(overkill)} of 100 good ones be rejected{_looks(source)}"
     )
     if min(normals, defectives) < FEW:
         first = f"Not shown: {rates}, but {min(normals, defectives)} castings of a class decide."
@@ -67,31 +70,43 @@ def verdict(source: Source) -> Verdict:
         first = f"Whether this is enough the line has to say: {rates}."
         more.append("No limit was asked for: decide=escape decide.max_escape=0.05 asks for one.")
         return Verdict("warn", first, second, more)
-    failed = [
-        words
-        for key, words in (("max_escape", "escapes"), ("max_overkill", "good parts rejected"))
-        if key in limits
-        and {"max_escape": escape, "max_overkill": overkill}[key]["high"] > limits[key]
-    ]
+    measured = {"max_escape": escape, "max_overkill": overkill}
     wished = " and ".join(
-        f"at most {percent(limits[key], 1)} {words}"
-        for key, words in (("max_escape", "escapes"), ("max_overkill", "good parts rejected"))
-        if key in limits
+        f"at most {percent(limit, 1)} {_ASKED[key]}" for key, limit in limits.items()
     )
-    if failed:
+    if any(measured[key]["high"] > limit for key, limit in limits.items()):
         first = f"Not yet: {wished} were asked for and are not shown on the test; {rates}."
+        return Verdict("warn", first, second, more)
+    if "max_overkill" not in limits:
+        first = f"{wished.capitalize()} hold, for parts like these: {rates}."
+        more.insert(0, "Whether the line bears so many good parts rejected is not said: "
+                       "report.max_overkill=0.05 asks for it.")  # fmt: skip
         return Verdict("warn", first, second, more)
     return Verdict("good", f"Yes, for parts like these: {rates}; {wished} hold.", second, more)
 
 
+def error_rates(source: Source) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Return escape and overkill rate by group, the headline; of verdicts without a person."""
+    figures = source.by_group if source.review is None else source.review
+    return figures["escape_rate_by_group"], figures["overkill_rate_by_group"]
+
+
+def _looks(source: Source) -> str:
+    """Return how many castings a person would look at, where there are two thresholds."""
+    if source.review is None:
+        return ""
+    seen = (source.review[f"review_rate_{kind}_by_group"] for kind in ("defective", "normal"))
+    defective, good = (f"{100 * figure['value']:.1f}" for figure in seen)
+    return f", while a person looks at {defective} of the defective and {good} of the good ones"
+
+
 def asked(source: Source) -> dict[str, float]:
-    """Return the limits that the run's rule was asked to keep: max_escape, max_overkill."""
-    options = source.config.get("decide") or {}
-    return {
-        key: float(options[key])
-        for key in ("max_escape", "max_overkill")
-        if options.get(key) is not None
+    """Return the limits agreed on, of the report or else of the rule: max_escape, max_overkill."""
+    places = [source.config.get(name) or {} for name in ("report", "decide")]
+    found = {
+        key: next((at[key] for at in places if at.get(key) is not None), None) for key in _ASKED
     }
+    return {key: float(limit) for key, limit in found.items() if limit is not None}
 
 
 def decisions(source: Source) -> list[Mapping[str, Any]]:
