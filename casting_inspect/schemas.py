@@ -344,7 +344,7 @@ class MapSchema:
     """How maps of evidence are made."""
 
     layer: str = field(default=MISSING, metadata=text())
-    weights: str = field(default=MISSING, metadata=one_of("auto", "mean", "picture"))
+    weights: str = field(default=MISSING, metadata=one_of("auto", "excess", "mean", "picture"))
     smooth: float = field(default=MISSING, metadata=between(0, 0.25))
     turns: int = field(default=MISSING, metadata=TURNS)
     most: int = field(default=MISSING, metadata=at_least(4))

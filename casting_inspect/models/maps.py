@@ -33,6 +33,7 @@ def picture_maps(
     *,
     layer: str = AUTO,
     weights: Tensor | None = None,
+    level: Tensor | None = None,
     smooth: float = 0.0,
     turns: int = 1,
 ) -> tuple[Tensor, Tensor]:
@@ -44,6 +45,8 @@ def picture_maps(
         layer: See `layer_of`; or ``own``: what the network's ``forward_with_map`` gives.
         weights: Of the layer's channels, (C,), the same for every picture (`mean_weights`): no
             gradient is taken. None: each picture's own. Not used with ``own``.
+        level: With ``weights``: what of a channel good castings show too, (C,) (`usual_level`); the
+            map is then of what is above it (`excess`). None: of all that the channels show.
         smooth: Width (standard deviation) of a Gaussian as a share of S; 0 for none.
         turns: 1 for the picture as it is; 4 for the mean over quarter turns, each map turned back;
             8 for those of the mirrored picture too. Logits are those of the picture as it is.
@@ -63,7 +66,7 @@ def picture_maps(
             logits, grids = grad_cam(network, pictures, name)
         else:
             logits, values = layer_values(network, pictures, name)
-            grids = weighted(values, weights)
+            grids = weighted(values, weights) if level is None else excess(values, weights, level)
         return logits, in_picture(network, grids, pictures)
 
     logits, maps = turned_mean(one, images, turns)
@@ -208,6 +211,34 @@ def weighted(values: Tensor, weights: Tensor) -> Tensor:
     """
     with torch.autocast(values.device.type, enabled=False):
         return torch.einsum("mc,mchw->mhw", weights.expand(len(values), -1), values)
+
+
+def usual_level(network: nn.Module, images: Tensor, layer: str = AUTO) -> Tensor:
+    """Return the mean over good castings of each channel's largest value, float32 (C,).
+
+    Args:
+        network: In evaluation mode.
+        images: RGB (N, 3, S, S) in 0..1, such as some good training castings.
+        layer: See `layer_of`.
+    """
+    values = layer_values(network, images, layer_of(network, images, layer))[1]
+    return values.amax(dim=(2, 3)).mean(dim=0)
+
+
+def excess(values: Tensor, weights: Tensor, level: Tensor) -> Tensor:
+    """Return what speaks for a defect and is stronger than good castings show it, (M, h, w).
+
+    Ours. A channel that fires at a hole's edge fires at the casting's own edges too, so that the
+    weighted sum of channels is largest on a rim or a bore. What a channel shows anywhere on a good
+    casting is therefore no evidence of a defect; only what exceeds it is, where the channel's
+    weight speaks for defective. Nothing is below zero.
+
+    Args:
+        values: (M, C, h, w).
+        weights: (C,).
+        level: (C,), as `usual_level` gives it.
+    """
+    return weighted((values - level[:, None, None]).clamp(min=0), weights.clamp(min=0))
 
 
 def module_of(network: nn.Module, layer: str) -> tuple[nn.Module, bool]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -36,7 +36,8 @@ from casting_inspect.training.precision import (
 from casting_inspect.training.run_folder import RunFolder
 
 REFERENCES = 12
-"""Training pictures, half of each class, over which a map's channel weights are averaged."""
+"""Training pictures, half of each class, over which a map's channel weights are averaged; the level
+that good castings reach is of those among them."""
 BATCH = 8
 
 
@@ -46,7 +47,8 @@ class MapChoice:
 
     Attributes:
         layer: Its full name, ``auto``, or ``own`` (the network's own map).
-        weights: ``mean`` of some training pictures', each ``picture``'s own, or ``auto``.
+        weights: ``mean`` of some training pictures', each ``picture``'s own, ``excess`` (mean, of
+            what is above the level of good training castings), or ``auto``.
         smooth: Width of a Gaussian as a share of the side.
         turns: Turned copies that are averaged: 1, 4 or 8.
     """
@@ -55,6 +57,13 @@ class MapChoice:
     weights: str = "auto"
     smooth: float = 0.02
     turns: int = 1
+
+
+class References(NamedTuple):
+    """Training pictures, uint8 (n, S, S, 3), and which of them show good castings, bool (n,)."""
+
+    pictures: NDArray[np.uint8]
+    good: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,7 @@ class Inspector:
         window: For pictures of more than 8 bits, or None.
         choice: How its maps are made.
         weights: Of the map's channels, (C,), or None for each picture's own.
+        level: What of each channel good castings show, (C,), or None where all of it counts.
     """
 
     network: nn.Module
@@ -80,6 +90,7 @@ class Inspector:
     window: Window | None
     choice: MapChoice = MapChoice()
     weights: Tensor | None = None
+    level: Tensor | None = None
 
     def log_odds(self, pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Return the log-odds of normal (N,) of pictures (N, S, S, 3), in one batch."""
@@ -98,6 +109,7 @@ class Inspector:
                         images,
                         layer=choice.layer,
                         weights=self.weights,
+                        level=self.level,
                         smooth=choice.smooth,
                         turns=choice.turns,
                     )
@@ -105,15 +117,25 @@ class Inspector:
         log_odds = _log_odds(torch.cat([each for each, _ in found]))
         return log_odds, torch.cat([each for _, each in found]).cpu().numpy()
 
-    def referred(self, pictures: NDArray[np.uint8]) -> Inspector:
-        """Return the same with the mean of the channel weights of some pictures (N, S, S, 3)."""
+    def referred(self, shown: References) -> Inspector:
+        """Return the same with channel weights, and where asked for a level, of some pictures."""
+        weights = self._mean_of(maps.mean_weights, shown.pictures)
+        if self.choice.weights == "mean":
+            return replace(self, weights=weights)
+        level = self._mean_of(maps.usual_level, shown.pictures[shown.good])
+        return replace(self, weights=weights, level=level)
+
+    def _mean_of(
+        self, of_layer: Callable[[nn.Module, Tensor, str], Tensor], pictures: NDArray[np.uint8]
+    ) -> Tensor:
+        """Return the mean over pictures (N, S, S, 3) of what a function says of a layer, (C,)."""
         found = []
         for start in range(0, len(pictures), BATCH):
             images = self._images(pictures[start : start + BATCH])
             with autocast(self.device, self.precision):
-                mean = maps.mean_weights(self.network, images, self.choice.layer)
+                mean = of_layer(self.network, images, self.choice.layer)
             found.append(mean * len(images))
-        return replace(self, weights=torch.stack(found).sum(dim=0) / len(pictures))
+        return torch.stack(found).sum(dim=0) / len(pictures)
 
     def _images(self, pictures: NDArray[np.uint8]) -> Tensor:
         """Return pictures (N, S, S, 3) as the network takes them."""
@@ -236,12 +258,12 @@ class TrainedRun:
         if self.choice is None or self.choice.layer == maps.OWN:
             return inspector
         kind = self.choice.weights
-        if kind == "mean" or (kind == "auto" and maps.takes_mean_weights(network)):
+        if kind in ("mean", "excess") or (kind == "auto" and maps.takes_mean_weights(network)):
             inspector = inspector.referred(self.references(inspector, folder))
         return inspector
 
-    def references(self, inspector: Inspector, folder: RunFolder) -> NDArray[np.uint8]:
-        """Return some training pictures (n, S, S, 3), half of each class as far as there are."""
+    def references(self, inspector: Inspector, folder: RunFolder) -> References:
+        """Return some training pictures, half of each class as far as there are."""
         manifest = read_manifest(folder.manifest)
         trained = manifest[manifest["split"] == "train"]
         of_class = [
@@ -251,7 +273,9 @@ class TrainedRun:
             for label in CLASS_NAMES
         ]
         dealt = [name for pair in itertools.zip_longest(*of_class) for name in pair if name]
-        return np.stack([inspector.square(self.path_of(name))[1] for name in dealt[:REFERENCES]])
+        dealt = dealt[:REFERENCES]
+        pictures = np.stack([inspector.square(self.path_of(name))[1] for name in dealt])
+        return References(pictures, np.isin(dealt, of_class[NORMAL]))
 
     def path_of(self, name: str) -> Path:
         """Return the file of a row's ``path``."""

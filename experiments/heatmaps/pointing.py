@@ -87,16 +87,20 @@ def choices(name: str) -> Iterator[tuple[str, MapChoice]]:
     """Yield the name of a layer and how a map is made, the default first."""
     yield "auto", MapChoice()
     if not name.startswith("vgg19"):
-        other = "mean" if name in ("lin2018", "nguyen2021") else "picture"
-        yield "auto", MapChoice(weights=other)
+        for other in ("mean",) if name in ("lin2018", "nguyen2021") else ("mean", "picture"):
+            yield "auto", MapChoice(weights=other)
         return
+    yield "block 4", MapChoice(BLOCKS["block 4"], "mean")
     yield "block 4", MapChoice(BLOCKS["block 4"], "picture")
+    if name == "vgg19 attention":
+        yield "own", MapChoice("own")
     # a pyramid takes the mean and maximum of block 5 before its pooling, which it does not run
     yield "block 5", MapChoice("features.35" if "pyramid" in name else BLOCKS["block 5"], "mean")
     if name != "vgg19 gap":
         return
     yield "block 5", MapChoice(BLOCKS["block 5"], "picture")
     yield "block 5, pooled", MapChoice(BLOCKS["block 5, pooled"], "mean")
+    yield "block 3", MapChoice(BLOCKS["block 3"], "excess")
     yield "block 3", MapChoice(BLOCKS["block 3"], "mean")
     yield "block 3", MapChoice(BLOCKS["block 3"], "picture")
     yield "auto", MapChoice(smooth=0.0)

@@ -3,9 +3,10 @@
     python experiments/heatmaps/real.py RUN [NAME=RUN ...]
 
 RUN is the folder of a finished run of `train data.fold=all` (or final) on the real pictures, split
-by photograph. real_boxes.csv holds boxes around the small defects of 25 photographs, drawn by hand
-before any map of them was looked at. Writes results/real.csv, a row a run, layer and kind of
-weights.
+by photograph. real_boxes.csv holds boxes around the small defects of 70 photographs, as fractions
+of width and height, drawn by hand before any map of them was looked at: a first set, on which the
+default was chosen, and a second, on which it was not. Writes results/real.csv, a row a run, set and
+way to make maps.
 """
 
 from __future__ import annotations
@@ -30,11 +31,14 @@ from casting_inspect.training.trained_run import MapChoice, TrainedRun
 HERE: Final = Path(__file__).parent
 PART: Final = 0.42
 """Radius of the part as a share of the picture's side, about the middle."""
-LAYERS: Final = {
+CHOICES: Final = {
     "auto": MapChoice(),
-    "block 4, picture": MapChoice("features.27:input", "picture"),
+    "block 4, mean": MapChoice("features.27:input", "mean"),
+    "block 4, picture (Grad-CAM)": MapChoice("features.27:input", "picture"),
+    "block 3, excess": MapChoice("features.18:input", "excess"),
     "block 3, mean": MapChoice("features.18:input", "mean"),
-    "block 5, mean": MapChoice("features.35", "mean"),
+    "block 5, excess": MapChoice("features.35", "excess"),
+    "block 5, picture (Grad-CAM)": MapChoice("features.35", "picture"),
     "auto, unsmoothed": MapChoice(smooth=0.0),
     "auto, 4 turns": MapChoice(turns=4),
 }
@@ -103,8 +107,9 @@ def rows_of(name: str, run: TrainedRun, boxes: pd.DataFrame) -> Iterator[dict[st
         "seed": int(run.config.seed),
         "commit": f"{commit['id'][:12]}{'+' if commit['modified'] else ''}" if commit else "",
     }
-    for layer, choice in LAYERS.items():
-        yield {"run": name, "map": layer, **measured(run, boxes, choice), **facts}
+    for way, choice in CHOICES.items():
+        for part, some in boxes.groupby("set"):
+            yield {"run": name, "map": way, "set": part, **measured(run, some, choice), **facts}
 
 
 def main() -> int:

@@ -290,3 +290,24 @@ def test_the_heads_own_map_is_the_attention_of_its_places(images: Tensor) -> Non
 def test_a_network_without_a_map_of_its_own_says_so(images: Tensor) -> None:
     with pytest.raises(UserError, match="SmallCnn has no map of its own"):
         maps.picture_maps(SmallCnn().eval(), images, layer=maps.OWN)
+
+
+def test_what_good_castings_show_is_no_evidence(gap: Vgg19, images: Tensor) -> None:
+    layer = "features.27:input"
+    weights = maps.mean_weights(gap, images, layer)
+    level = maps.usual_level(gap, images[:1], layer)
+    found = maps.picture_maps(gap, images, layer=layer, weights=weights, level=level)[1]
+    assert (found >= 0).all()
+    # nothing in the first is above its own largest values, but for another batch's rounding
+    assert found[0].max() < 1e-3 * found[1].max()
+
+
+def test_excess_place_by_place() -> None:
+    random = np.random.default_rng(0)
+    values, weights, level = (random.normal(size=shape) for shape in ((2, 3, 4, 5), 3, 3))
+    expected = np.zeros((2, 4, 5))
+    for channel in range(3):
+        above = np.maximum(values[:, channel] - level[channel], 0)
+        expected += max(weights[channel], 0) * above
+    found = maps.excess(*(torch.from_numpy(each) for each in (values, weights, level)))
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-12)
