@@ -169,7 +169,7 @@ def _checked(wanted: Wanted) -> tuple[TrainedRun, Inspector, Decided]:
             if importlib.util.find_spec(package) is None:
                 raise UserError(
                     f"{package} is not installed, which export needs for {runtime}: pip install "
-                    "'casting-inspect[export]'"
+                    '"casting-inspect[export]"'
                 )
     decided = decided_by(read_record(run.folder.record), wanted.run)
     return (

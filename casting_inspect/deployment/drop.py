@@ -248,7 +248,7 @@ def _told_of_changes(
         from watchdog.events import FileSystemEventHandler
         from watchdog.observers import Observer
     except ImportError:
-        say("drop.events=true needs watchdog (pip install 'casting-inspect[watch]'): polling alone")
+        say('drop.events=true needs watchdog (pip install "casting-inspect[watch]"): polling alone')
         return lambda: None
 
     class Handler(FileSystemEventHandler):  # type: ignore[misc]

@@ -28,7 +28,7 @@ def pyarrow() -> Any:
     except ImportError:
         raise UserError(
             "out: Parquet needs pyarrow, which is not installed: pip install "
-            "'casting-inspect[parquet]', or write .csv or .jsonl"
+            '"casting-inspect[parquet]", or write .csv or .jsonl'
         ) from None
     return pyarrow
 

@@ -63,7 +63,7 @@ def open_model(runtime: str, path: Path, threads: int | None = None) -> Engine:
     if missing := _missing(runtime):
         raise UserError(
             f"{path.name} needs {missing[0]}, which is not installed: pip install "
-            "'casting-inspect[export]'"
+            '"casting-inspect[export]"'
         )
     count = threads or usable_cores()
     try:

@@ -66,6 +66,8 @@ def why_no_weights(weights: str) -> str | None:
     Raises:
         UserError: If a file was named and is not there: then a fallback is not what was meant.
     """
+    if weights == "none":
+        return "no weights were asked for."
     if weights != "imagenet":
         weights_file(weights)
         return None

@@ -74,6 +74,16 @@ def test_without_weights_the_small_network_learns_and_it_is_said(
     assert len(said) == 1
 
 
+def test_no_weights_may_be_asked_for(
+    pictures: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wish = Wish(tmp_path, tmp_path, Words(), "none", None, Limits(0.05, 0.05), 5.0)
+    monkeypatch.setattr(course, "cnn_seconds", lambda *_: 100.0)
+    said: list[str] = []
+    assert "model=cnn" in course.chosen_course(wish, pictures, 40, said.append)["words"]
+    assert "VGG-19 cannot be used: no weights were asked for." in said[0]
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(2.0, "10 seconds"), (44.0, "40 seconds"), (150.0, "2 minutes"), (8000.0, "2.2 hours")],
