@@ -36,7 +36,7 @@ class SmallCnn(nn.Module):
         UserError: If a value is out of its range.
     """
 
-    map_layer = "features"
+    map_layer = "features.5:input"  # what the last convolution sees points better than what it says
     map_at_peaks = True
 
     def __init__(self, *, width: int = 16, dropout: float = 0.2) -> None:

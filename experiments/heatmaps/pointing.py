@@ -89,6 +89,9 @@ def choices(name: str) -> Iterator[tuple[str, MapChoice]]:
     if not name.startswith("vgg19"):
         for other in ("mean",) if name in ("lin2018", "nguyen2021") else ("mean", "picture"):
             yield "auto", MapChoice(weights=other)
+        if name == "cnn":
+            yield "last", MapChoice("features", "excess")
+            yield "last", MapChoice("features", "mean")
         return
     yield "block 4", MapChoice(BLOCKS["block 4"], "mean")
     yield "block 4", MapChoice(BLOCKS["block 4"], "picture")
