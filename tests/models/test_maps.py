@@ -234,19 +234,26 @@ def test_resizing_keeps_places() -> None:
 
 
 def test_maps_change_when_weights_are_drawn_anew(images: Tensor) -> None:
-    """Adebayo et al. 2018: a map that outlives its weights shows edges, not evidence."""
+    """Adebayo et al. 2018: a map that outlives its weights shows edges, not evidence.
+
+    One draw can be alike by chance, with either sign; a map of edges is alike in all of them.
+    """
     torch.manual_seed(0)
     network = SmallCnn(width=8).eval()
-    other = copy.deepcopy(network)
-    for module in other.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            module.reset_parameters()
-    mine, again, anew = (
-        maps.picture_maps(each, images, smooth=0.02)[1].ravel().numpy()
-        for each in (network, network, other)
-    )
-    assert np.array_equal(mine, again)
-    assert abs(float(spearmanr(mine, anew).statistic)) < 0.5
+    mine = shown(network, images)
+    assert np.array_equal(mine, shown(network, images))
+    alike = []
+    for _ in range(8):
+        other = copy.deepcopy(network)
+        for module in other.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                module.reset_parameters()
+        alike.append(float(spearmanr(mine, shown(other, images)).statistic))
+    assert abs(np.mean(alike)) < 0.5
+
+
+def shown(network: nn.Module, images: Tensor) -> np.ndarray:
+    return maps.picture_maps(network, images, smooth=0.02)[1].ravel().numpy()
 
 
 def test_a_network_of_the_users_own_is_looked_at_before_it_gets_coarse(images: Tensor) -> None:
