@@ -177,9 +177,12 @@ def part_of(part: int) -> NDArray[np.bool_]:
 def sanity(run: TrainedRun) -> Iterator[dict[str, Any]]:
     """Yield how alike maps are to the trained network's while its layers are drawn anew.
 
+    And how often they still point at the defect. Pictures here are square, so a map is the picture.
+
     Adebayo et al. 2018, "Sanity checks for saliency maps", sec. 3.1: cascading randomisation.
     """
     run.choice = MapChoice()
+    masks = masks_of(run.root, pd.DataFrame())
     names = rightly_rejected(run)["path"].tolist()[:40]
     own = run.inspector(0)
     pictures = np.stack([own.square(run.path_of(name))[1] for name in names])
@@ -200,6 +203,14 @@ def sanity(run: TrainedRun) -> Iterator[dict[str, Any]]:
             "rank_correlation": float(np.mean(alike)),
             "largest": float(np.max(alike)),
             "same_peak": float(np.mean(same)),
+            "pointing_game": float(
+                np.mean(
+                    [
+                        points_at(read_mask(masks[name]), *peak(other))
+                        for name, other in zip(names, maps, strict=True)
+                    ]
+                )
+            ),
         }
 
 

@@ -37,10 +37,7 @@ CHOICES: Final = {
     "block 4, picture (Grad-CAM)": MapChoice("features.27:input", "picture"),
     "block 3, excess": MapChoice("features.18:input", "excess"),
     "block 3, mean": MapChoice("features.18:input", "mean"),
-    "block 5, excess": MapChoice("features.35", "excess"),
     "block 5, picture (Grad-CAM)": MapChoice("features.35", "picture"),
-    "auto, unsmoothed": MapChoice(smooth=0.0),
-    "auto, 4 turns": MapChoice(turns=4),
 }
 
 
