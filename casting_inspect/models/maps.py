@@ -231,8 +231,8 @@ def excess(values: Tensor, weights: Tensor, level: Tensor) -> Tensor:
     Ours. A channel that fires at a hole's edge fires at the casting's own edges too, so that the
     weighted sum of channels is largest on a rim or a bore. What a channel shows anywhere on a good
     casting is therefore no evidence of a defect; only what exceeds it is, where the channel's
-    weight speaks for defective. Nothing is below zero. How well it points, and how much of it outlives
-    a head drawn anew: experiments/heatmaps.
+    weight speaks for defective. Nothing is below zero. How well it points, and how much of it
+    outlives a head drawn anew: experiments/heatmaps.
 
     Args:
         values: (M, C, h, w).
