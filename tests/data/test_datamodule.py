@@ -21,6 +21,7 @@ import torch
 from PIL import Image
 from quiet_trainer import quiet_trainer
 
+from casting_inspect.data import module
 from casting_inspect.data.intake import prepare
 from casting_inspect.data.manifest import write_manifest
 from casting_inspect.data.module import CastingDataModule, limited
@@ -435,8 +436,8 @@ def test_pictures_of_8_bits_have_no_window(root: Path) -> None:
 def test_workers_auto_is_one_a_core_and_eight_at_most(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for cores, expected in [(3, 3), (64, 8), (None, 1)]:
-        monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
+    for cores, expected in [(3, 3), (64, 8), (1, 1)]:
+        monkeypatch.setattr(module, "usable_cores", lambda cores=cores: cores)
         assert CastingDataModule(root, workers="auto").workers == expected
 
 

@@ -74,7 +74,7 @@ def test_parquet_without_pyarrow_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    with pytest.raises(UserError, match=r"pip install 'casting-inspect\[parquet\]'"):
+    with pytest.raises(UserError, match=r'pip install "casting-inspect\[parquet\]"'):
         Table(tmp_path / "v.parquet")
 
 

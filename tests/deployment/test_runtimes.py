@@ -96,7 +96,7 @@ def test_onnxruntime_alone_is_not_enough_and_one_line_says_so(
     whole = is_installed("openvino")
     monkeypatch.setitem(sys.modules, "onnx", None)  # as if it were not installed
     assert not is_installed("onnxruntime")
-    with pytest.raises(UserError, match=r"needs onnx, which.*'casting-inspect\[export\]'"):
+    with pytest.raises(UserError, match=r'needs onnx, which.*"casting-inspect\[export\]"'):
         open_model("onnxruntime", bundle / "model.onnx")
     with pytest.raises(UserError, match="needs onnx, which is not installed"):
         Scorer(bundle, "onnxruntime")

@@ -155,7 +155,7 @@ def test_a_runtime_that_the_bundle_is_not_for_is_named(bundle: Path) -> None:
 def test_a_runtime_that_is_missing_is_named(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("casting_inspect.deployment.runtimes._missing", lambda name: [name])
     with pytest.raises(
-        UserError, match=r"is not installed: pip install 'casting-inspect\[export\]'"
+        UserError, match=r'is not installed: pip install "casting-inspect\[export\]"'
     ):
         Scorer(bundle)
 
