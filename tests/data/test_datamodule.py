@@ -21,7 +21,6 @@ import torch
 from PIL import Image
 from quiet_trainer import quiet_trainer
 
-from casting_inspect.data import module
 from casting_inspect.data.intake import prepare
 from casting_inspect.data.manifest import write_manifest
 from casting_inspect.data.module import CastingDataModule, limited
@@ -437,7 +436,7 @@ def test_workers_auto_is_one_a_core_and_eight_at_most(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for cores, expected in [(3, 3), (64, 8), (1, 1)]:
-        monkeypatch.setattr(module, "usable_cores", lambda cores=cores: cores)
+        monkeypatch.setattr("casting_inspect.data.module.usable_cores", lambda cores=cores: cores)
         assert CastingDataModule(root, workers="auto").workers == expected
 
 

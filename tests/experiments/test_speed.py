@@ -138,11 +138,11 @@ def test_the_readme_holds_every_row_and_counts_the_verdicts(
     assert "- no GPU" in made
     assert "| stage | 250 | 2 |" in made
     assert "Not measured yet: Features," in made
-    readme = f"before {report.BEGIN} old {report.END} after"
+    readme = f"before {report.BEGIN} outdated {report.END} after"
     new = report.replaced(readme, made)
     assert new.startswith("before ")
     assert new.endswith(" after")
-    assert "old" not in new
+    assert "outdated" not in new
     assert report.replaced(new, made) == new
     with pytest.raises(ValueError, match="has no"):
         report.replaced("nothing", made)
