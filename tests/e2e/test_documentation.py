@@ -13,10 +13,9 @@ from pathlib import Path
 import hydra
 import pandas as pd
 import pytest
-import torch
 from documented import OURS, PAGES, ROOT, blocks, commands, inline
 from omegaconf import DictConfig, OmegaConf
-from torchvision.models import VGG19_Weights, vgg19
+from torchvision.models import VGG19_Weights
 
 from casting_inspect import cli, config
 from casting_inspect.schemas import SCHEMAS, register
@@ -44,14 +43,6 @@ SOON_IF = {
     "watch=true": ["limit=4"],
 }
 OF_ITS_OWN = ("floor", "lin2018", "baselines")  # whose pictures have sizes of their own
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("weights") / "vgg19.pth"
-    torch.manual_seed(0)
-    torch.save(vgg19(weights=None).features.state_dict(), path)
-    return path
 
 
 @pytest.fixture

@@ -13,21 +13,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import torch
-from torchvision.models import vgg19
 
 from casting_inspect import start
 
 PATIENCE = 600
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a file in the layout of VGG-19's features; what it has learnt does not matter here."""
-    path = tmp_path_factory.mktemp("weights") / "vgg19.pth"
-    torch.manual_seed(0)
-    torch.save(vgg19(weights=None).features.state_dict(), path)
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from casting_inspect.evaluation.acceptance import limits_of
 from casting_inspect.evaluation.claims import TOLERATED, least_upper_limit
 from casting_inspect.evaluation.report.sources import Source
 from casting_inspect.percent import percent
@@ -102,11 +103,7 @@ def _looks(source: Source) -> str:
 
 def asked(source: Source) -> dict[str, float]:
     """Return the limits agreed on, of the report or else of the rule: max_escape, max_overkill."""
-    places = [source.config.get(name) or {} for name in ("report", "decide")]
-    found = {
-        key: next((at[key] for at in places if at.get(key) is not None), None) for key in _ASKED
-    }
-    return {key: float(limit) for key, limit in found.items() if limit is not None}
+    return {key: limit for key, limit in limits_of(source).items() if limit is not None}
 
 
 def decisions(source: Source) -> list[Mapping[str, Any]]:
