@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from made_runs import make_run
+from made_runs import formats, make_run
 
 from casting_inspect import export
 
@@ -34,18 +34,6 @@ def bundle(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = [f"run={run}", f"out={out}", f"format=[{','.join(formats())}]", "precision=fp32"]
     assert export.main(words) == 0
     return out
-
-
-def formats() -> list[str]:
-    """Return the formats whose packages are installed."""
-    import importlib.util
-
-    known = {"onnx": ("onnxscript", "onnxruntime"), "openvino": ("openvino", "nncf")}
-    return [
-        name
-        for name, packages in known.items()
-        if all(importlib.util.find_spec(package) for package in packages)
-    ]
 
 
 @pytest.fixture

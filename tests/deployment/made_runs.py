@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -108,3 +109,13 @@ def spread_out(network: torch.nn.Module, images: torch.Tensor) -> None:
     with torch.inference_mode():
         logits = network.eval()(images)
         last.weight.mul_(4.0 / (logits[:, 1] - logits[:, 0]).std())
+
+
+def formats() -> list[str]:
+    """Return the formats whose packages are installed."""
+    known = {"onnx": ("onnxscript", "onnxruntime"), "openvino": ("openvino", "nncf")}
+    return [
+        name
+        for name, packages in known.items()
+        if all(importlib.util.find_spec(package) for package in packages)
+    ]

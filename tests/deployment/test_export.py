@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_runs import make_run
+from made_runs import formats, make_run
 
 from casting_inspect import export
 from casting_inspect.data.decode import read_rgb
@@ -94,8 +94,6 @@ def test_a_further_set_has_its_say(run: Path, castings: Path, tmp_path: Path) ->
 
 
 def test_half_the_bytes_and_the_same_verdicts(run: Path, bundle: Path, tmp_path: Path) -> None:
-    from conftest import formats
-
     out = tmp_path / "bundle"
     words = [f"format=[{','.join(formats())}]", "precision=fp16", "max_verdict_changes=0.05"]
     assert export.main([f"run={run}", f"out={out}", *words]) == 0
@@ -110,8 +108,6 @@ def test_half_the_bytes_and_the_same_verdicts(run: Path, bundle: Path, tmp_path:
 
 @pytest.mark.parametrize("name", ["onnx", "openvino"])
 def test_only_convolutions_become_8_bits(run: Path, tmp_path: Path, name: str) -> None:
-    from conftest import formats
-
     if name not in formats():
         pytest.skip(f"{name} is not installed")
     out = tmp_path / "bundle"
@@ -242,8 +238,6 @@ def test_a_disk_that_is_full_in_earnest_is_one_line(
     kib: int,
     file: str,
 ) -> None:
-    from conftest import formats
-
     if name not in formats():
         pytest.skip(f"{name} is not installed")
     disk = disk_of(kib)
@@ -364,8 +358,6 @@ def test_a_tampered_bundle_is_refused(run: Path, tmp_path: Path, castings: Path)
 @pytest.mark.parametrize("name", ["onnx", "openvino"])
 def test_a_rendition_can_be_moved_by_a_constant(bundle: Path, tmp_path: Path, name: str) -> None:
     import shutil
-
-    from conftest import formats
 
     from casting_inspect.deployment.renditions import move
     from casting_inspect.deployment.runtimes import open_model
