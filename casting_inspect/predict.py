@@ -31,7 +31,10 @@ def job(cfg: DictConfig) -> None:
         from casting_inspect.deployment.load import scorer_of
 
         return scorer_of(
-            cfg.model.path, threads=cfg.threads, allow_targets=tuple(cfg.allow_targets)
+            cfg.model.path,
+            threads=cfg.threads,
+            allow_targets=tuple(cfg.allow_targets),
+            heatmaps=cfg.heatmaps.to is not None,
         )
 
     wanted = Wanted(

@@ -16,8 +16,9 @@ from casting_inspect.data.decode import read_rgb
 from casting_inspect.data.outcome import building
 from casting_inspect.deployment.bundle import Model, seal
 from casting_inspect.deployment.decided import Decided, decided_by
+from casting_inspect.deployment.evidence import Evidence, OwnMap, evidence_of
 from casting_inspect.deployment.gate import BATCHES, Finding, Gate, Sight, checkpoint_asked
-from casting_inspect.deployment.graph import Shipped, export_onnx, gives_map, quantisable
+from casting_inspect.deployment.graph import Shipped, export_onnx, quantisable
 from casting_inspect.deployment.parity import MAX_CHANGES
 from casting_inspect.deployment.parity_sets import ParitySet, given_set, own_set
 from casting_inspect.deployment.record import record_of
@@ -123,12 +124,13 @@ def export_run(wanted: Wanted, say: Callable[[str], None]) -> Scorer:
     run, inspector, decided = _checked(wanted)
     sets = _sets(wanted, run)
     sight = Sight(inspector.image_size, inspector.fit, inspector.window)
+    evidence = evidence_of(run, inspector)
     with building(wanted.out) as folder:
         say(f"scoring the checkpoint in float32 on {', '.join(f'{one.words}' for one in sets)}")
         terms = terms_of(run.config.decide)
         gate = Gate(sets, sight, decided, terms, checkpoint_asked(inspector, decided))
         with tempfile.TemporaryDirectory(dir=folder, prefix=".work") as work:
-            forge = Forge(wanted, inspector, decided, gate, Path(work), say)
+            forge = Forge(wanted, inspector, evidence, decided, gate, Path(work), say)
             made = [forge.make(runtime) for runtime in wanted.runtimes]
             made.sort(key=lambda one: one.milliseconds)
             for one in made:
@@ -141,7 +143,7 @@ def export_run(wanted: Wanted, say: Callable[[str], None]) -> Scorer:
             decided,
             terms,
             sight,
-            heatmap=forge.heatmap,
+            heatmap=evidence is not None,
             models=[one.plain() for one in made],
             command=wanted.command,
             weights_licence=wanted.weights_licence,
@@ -196,6 +198,7 @@ class Forge:
     Args:
         wanted: What is to be exported.
         inspector: The network.
+        evidence: How it shows where a defect is; None: not.
         decided: The run's decision.
         gate: Judges.
         work: A folder for what is made.
@@ -206,6 +209,7 @@ class Forge:
         self,
         wanted: Wanted,
         inspector: Inspector,
+        evidence: Evidence | OwnMap | None,
         decided: Decided,
         gate: Gate,
         work: Path,
@@ -216,12 +220,11 @@ class Forge:
         self.work = work
         self.say = say
         self.network = inspector.network.cpu()
-        self.heatmap = gives_map(self.network, gate.sight.side)
         self.layers = quantisable(self.network)
         self.graph = work / "graph.onnx"
-        shipped = Shipped(self.network, decided.calibration, decided.shift, heatmap=self.heatmap)
+        shipped = Shipped(self.network, decided.calibration, decided.shift, evidence)
         with written(self.graph):
-            export_onnx(shipped.eval(), gate.sight.side, self.graph)
+            export_onnx(shipped.cpu().eval(), gate.sight.side, self.graph)
         own = gate.sets[0]
         self.rows = own.spread(wanted.pictures)
         self.pixels: Pixels = gate.sight.squares([own.paths()[row] for row in self.rows])

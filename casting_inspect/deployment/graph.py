@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 
+from casting_inspect.deployment.evidence import Evidence, OwnMap
 from casting_inspect.deployment.quiet import quietly
 from casting_inspect.errors import UserError, first_line
 from casting_inspect.evaluation.calibration import Calibration
@@ -30,14 +31,18 @@ class Shipped(nn.Module):
         network: In evaluation mode; from RGB (N, 3, S, S) in 0..1 to logits (N, 2).
         calibration: Turns its log-odds into those of equally frequent classes.
         shift: What is added for the line's share of defective parts.
-        heatmap: Whether to give the network's own map as well (``forward_with_map``).
+        evidence: How to show where a defect is as well; None: not.
     """
 
     slope: Tensor
     offset: Tensor
 
     def __init__(
-        self, network: nn.Module, calibration: Calibration, shift: float, *, heatmap: bool
+        self,
+        network: nn.Module,
+        calibration: Calibration,
+        shift: float,
+        evidence: Evidence | OwnMap | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -45,7 +50,7 @@ class Shipped(nn.Module):
         self.register_buffer("slope", torch.tensor(calibration.slope, dtype=torch.float32))
         offset = calibration.intercept + shift
         self.register_buffer(OFFSET, torch.tensor(offset, dtype=torch.float32))
-        self.heatmap = heatmap
+        self.evidence = evidence
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """Return verdicts' numbers for pictures.
@@ -55,36 +60,23 @@ class Shipped(nn.Module):
 
         Returns:
             ``p_normal`` float32 (N,); ``log_odds`` float32 (N,), the same before the sigmoid, in
-            which scores close to 1 can still be told apart; with ``heatmap`` also that, float32
-            (N, h, w) from 0 to 1, the largest evidence of a defect in each picture being 1.
+            which scores close to 1 can still be told apart; with ``evidence`` also a heatmap,
+            float32 (N, h, w) from 0 to 1, the largest evidence in each picture being 1.
         """
         images = pixels.permute(0, 3, 1, 2).float() / 255
-        if self.heatmap:
-            look: Any = self.network.forward_with_map
-            logits, grids = look(images)
-        else:
+        found_at = None
+        if self.evidence is None:
             logits = self.network(images)
+        else:
+            logits, found_at = self.evidence.look(self.network, images)
         log_odds = self.slope * (logits[:, NORMAL] - logits[:, DEFECTIVE]) + self.offset
         found = (torch.sigmoid(log_odds), log_odds)
-        if not self.heatmap:
+        if found_at is None:
             return found
-        evidence = grids[:, 0].clamp(min=0)
+        evidence = found_at.clamp(min=0)
         largest = evidence.amax(dim=(1, 2), keepdim=True)
         # without evidence anywhere the map is zero, not the noise of a division
         return (*found, evidence / torch.where(largest > 0, largest, torch.ones_like(largest)))
-
-
-def gives_map(network: nn.Module, side: int, device: torch.device | str = "cpu") -> bool:
-    """Say whether a network has a map that takes no gradient."""
-    if not hasattr(network, "forward_with_map"):
-        return False
-    try:
-        with torch.inference_mode():
-            look: Any = network.forward_with_map
-            look(torch.zeros(1, 3, side, side, device=device))
-    except UserError:  # this head has none
-        return False
-    return True
 
 
 def export_onnx(shipped: Shipped, side: int, path: Path) -> None:
@@ -99,7 +91,7 @@ def export_onnx(shipped: Shipped, side: int, path: Path) -> None:
         UserError: If the network does what ONNX has no word for.
     """
     example = torch.zeros(2, side, side, 3, dtype=torch.uint8)
-    names = OUTPUTS if shipped.heatmap else OUTPUTS[:2]
+    names = OUTPUTS if shipped.evidence is not None else OUTPUTS[:2]
     try:
         with torch.no_grad(), quietly("torch.onnx", "onnxscript", "onnx_ir"):
             program = torch.onnx.export(

@@ -12,7 +12,10 @@ from casting_inspect.errors import UserError
 
 
 def scorer_of(
-    path: Path | str, threads: int | None = None, allow_targets: Sequence[str] = ()
+    path: Path | str,
+    threads: int | None = None,
+    allow_targets: Sequence[str] = (),
+    heatmaps: bool = False,
 ) -> PictureScorer:
     """Return the scorer of a bundle or of a run folder; for a run torch is imported.
 
@@ -20,6 +23,7 @@ def scorer_of(
         path: The folder.
         threads: Processors that one call of a bundle may use; None: all that this process has.
         allow_targets: Classes of the user's own that a run's checkpoint may instantiate.
+        heatmaps: Whether maps will be asked for; see `RunScorer`.
 
     Raises:
         UserError: If it is neither, or cannot be used.
@@ -36,4 +40,4 @@ def scorer_of(
         )
     from casting_inspect.deployment.run_scorer import RunScorer
 
-    return RunScorer(folder, allow_targets)
+    return RunScorer(folder, allow_targets, heatmaps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import torch
 
 from casting_inspect.data.decode import Window
 from casting_inspect.deployment.decided import Decided, decided_by
-from casting_inspect.deployment.graph import Shipped, gives_map
+from casting_inspect.deployment.evidence import evidence_of
+from casting_inspect.deployment.graph import Shipped
 from casting_inspect.deployment.runtimes import Scored
 from casting_inspect.deployment.scorer import BATCH, squared, verdicts_of
 from casting_inspect.deployment.verdict import Limits, Picture, Verdict
@@ -28,18 +30,23 @@ class RunScorer:
     Args:
         folder: The run's.
         allow_targets: Classes of the user's own that its checkpoint may instantiate.
+        heatmaps: Whether maps will be asked for, which take some of the run's training pictures:
+            if these are not there, that is said now.
 
     Raises:
         UserError: If the run has no network, is not finished, or is a floor's.
     """
 
-    def __init__(self, folder: Path, allow_targets: Sequence[str] = ()) -> None:
-        run, self.inspector = network_of(folder, allow_targets)
-        self.decided: Decided = decided_by(read_record(run.folder.record), folder)
-        self._digest = sha256_of_file(run.folder.checkpoints / "best.ckpt")
-        self._heatmap = gives_map(
-            self.inspector.network, self.inspector.image_size, self.inspector.device
-        )
+    def __init__(
+        self, folder: Path, allow_targets: Sequence[str] = (), heatmaps: bool = False
+    ) -> None:
+        self._run, self.inspector = network_of(folder, allow_targets)
+        self.decided: Decided = decided_by(read_record(self._run.folder.record), folder)
+        self._digest = sha256_of_file(self._run.folder.checkpoints / "best.ckpt")
+        self._shipped: dict[bool, Shipped] = {}
+        self._one_looks = threading.Lock()
+        if heatmaps:
+            self._ready(heatmaps)
 
     @property
     def limits(self) -> Limits:
@@ -59,23 +66,39 @@ class RunScorer:
     def __call__(self, pictures: Sequence[Picture], heatmaps: bool = False) -> list[Verdict]:
         """Return a verdict for each decoded picture, in order; see `Scorer`."""
         side, fit = self.inspector.image_size, self.inspector.fit
-        shipped = Shipped(
-            self.inspector.network,
-            self.decided.calibration,
-            self.decided.shift,
-            heatmap=heatmaps and self._heatmap,
-        ).to(self.inspector.device)
         found: list[Verdict] = []
         for start in range(0, len(pictures), BATCH):
             some = pictures[start : start + BATCH]
             pixels = np.stack([squared(each, side, fit) for each in some])
-            with torch.inference_mode():
-                outputs = shipped(torch.from_numpy(pixels).to(self.inspector.device))
+            # one at a time: maps are taken by a hook in the network, which threads share
+            with self._one_looks:
+                shipped = self._ready(heatmaps)
+                with torch.inference_mode():
+                    outputs = shipped(torch.from_numpy(pixels).to(self.inspector.device))
             p_normal, log_odds, *rest = (values.cpu().numpy() for values in outputs)
             scored = Scored(log_odds.astype(np.float64), p_normal, rest[0] if rest else None)
             limits = self.decided.limits_log_odds
             found += verdicts_of(scored, some, fit, side, limits, heatmaps)
         return found
+
+    def _ready(self, heatmaps: bool) -> Shipped:
+        """Return the network with all around it, with its map or without.
+
+        Raises:
+            UserError: If a map takes pictures that are not there.
+        """
+        if heatmaps not in self._shipped:
+            try:
+                evidence = evidence_of(self._run, self.inspector) if heatmaps else None
+            except UserError as error:
+                raise UserError(
+                    f"{error} (heatmaps of a run take some of its training pictures; a bundle "
+                    "needs none: casting-inspect export)"
+                ) from error
+            inspector, decided = self.inspector, self.decided
+            shipped = Shipped(inspector.network, decided.calibration, decided.shift, evidence)
+            self._shipped[heatmaps] = shipped.eval().to(inspector.device)
+        return self._shipped[heatmaps]
 
 
 def network_of(folder: Path, allow_targets: Sequence[str] = ()) -> tuple[TrainedRun, Inspector]:

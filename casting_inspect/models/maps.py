@@ -210,7 +210,7 @@ def weighted(values: Tensor, weights: Tensor) -> Tensor:
         weights: (M, C), or (C,) for all alike.
     """
     with torch.autocast(values.device.type, enabled=False):
-        return torch.einsum("mc,mchw->mhw", weights.expand(len(values), -1), values)
+        return torch.einsum("mc,mchw->mhw", weights.expand(values.shape[0], -1), values)
 
 
 def usual_level(network: nn.Module, images: Tensor, layer: str = AUTO) -> Tensor:
@@ -348,15 +348,41 @@ def smoothed(maps: Tensor, width: float) -> Tensor:
     """
     if width == 0:
         return maps
-    side = maps.shape[-1]
-    reach = int(REACH * width * side) + 1
-    offsets = torch.arange(-reach, reach + 1, device=maps.device)
-    weights = torch.exp(-0.5 * (offsets / (width * side)) ** 2)
-    weights = (weights / weights.sum()).to(maps.dtype)
-    places = (torch.arange(side, device=maps.device)[:, None] + offsets).clamp(0, side - 1)
-    empty = torch.zeros(side, side, device=maps.device, dtype=maps.dtype)
     # as a product with a matrix: on a CPU quicker than a convolution with a long kernel
-    rows = empty.scatter_add(1, places, weights.expand(side, -1))
+    rows = gaussian_rows(maps.shape[-1], width).to(maps.device, maps.dtype)
+    return on_both_sides(maps, rows)
+
+
+def gaussian_rows(side: int, width: float) -> Tensor:
+    """Return the matrix (S, S) by which a column of S values is smoothed, the last ones repeated.
+
+    Args:
+        side: S.
+        width: The Gaussian's standard deviation as a share of S, above 0.
+    """
+    reach = int(REACH * width * side) + 1
+    offsets = torch.arange(-reach, reach + 1)
+    weights = torch.exp(-0.5 * (offsets / (width * side)) ** 2)
+    places = (torch.arange(side)[:, None] + offsets).clamp(0, side - 1)
+    shares = (weights / weights.sum()).expand(side, -1)
+    return torch.zeros(side, side).scatter_add(1, places, shares)
+
+
+def spreading_rows(places: int, side: int, width: float) -> Tensor:
+    """Return the matrix (S, h) that does to a side of a grid what `resized` and `smoothed` do.
+
+    Args:
+        places: h, the grid's places a side.
+        side: S, the picture's pixels a side.
+        width: See `smoothed`.
+    """
+    rows = F.interpolate(torch.eye(places)[None], size=side, mode="linear", align_corners=False)
+    between = rows[0].T
+    return between if width == 0 else gaussian_rows(side, width) @ between
+
+
+def on_both_sides(maps: Tensor, rows: Tensor) -> Tensor:
+    """Return maps (N, h, h) after a matrix (S, h) on their rows and their columns, (N, S, S)."""
     with torch.autocast(maps.device.type, enabled=False):
         return rows @ maps @ rows.T
 

@@ -9,10 +9,12 @@ import torch
 from made_runs import CNN, VGG19
 from torch import nn
 
-from casting_inspect.deployment.graph import Shipped, export_onnx, gives_map, quantisable
+from casting_inspect.deployment.evidence import SMOOTH, Evidence, OwnMap, shared_layer
+from casting_inspect.deployment.graph import Shipped, export_onnx, quantisable
 from casting_inspect.deployment.runtimes import open_model
 from casting_inspect.errors import UserError
 from casting_inspect.evaluation.calibration import Calibration
+from casting_inspect.models import maps
 from casting_inspect.models.build import build_network
 
 SIDE = 64
@@ -43,39 +45,64 @@ def pixels_of(count: int) -> np.ndarray:
     return np.stack([cv2.resize(one, (SIDE, SIDE)) for one in coarse])
 
 
+def images_of(pixels: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+
+
+def shown_by(network: nn.Module) -> tuple[Evidence, torch.Tensor, torch.Tensor] | None:
+    """Return a network's map as it ships, and the channels' weights and level in it."""
+    layer = shared_layer(network, SIDE)
+    if layer is None:
+        return None
+    some = images_of(pixels_of(4))
+    weights, level = maps.mean_weights(network, some, layer), maps.usual_level(network, some, layer)
+    places = maps.layer_values(network, some, layer)[1].shape[-1]
+    return Evidence(layer, weights, level / 2, places, SIDE), weights, level / 2
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_graph_gives_what_the_network_gives(name: str, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime", reason="the extra 'export' is not installed")
     onnx = pytest.importorskip("onnx")
     network, path = network_of(name), tmp_path / "model.onnx"
     calibration, shift = Calibration(slope=0.5, intercept=0.25), 3.0
-    has_map = gives_map(network, SIDE)
-    assert has_map == (name in ("gap", "attention", "local", "batch_norm"))
-    export_onnx(Shipped(network, calibration, shift, heatmap=has_map).eval(), SIDE, path)
+    shown = shown_by(network)
+    assert (shown is None) == (name in ("lin2018", "nguyen2021"))  # a map a region
+    shipped = Shipped(network, calibration, shift, shown and shown[0]).eval()
+    export_onnx(shipped, SIDE, path)
     engine = open_model("onnxruntime", path)
     for count in (1, 2, 7):
         pixels = pixels_of(count)
-        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+        images = images_of(pixels)
         with torch.inference_mode():
             logits = network(images).double().numpy()
         log_odds = calibration.log_odds(logits[:, 1] - logits[:, 0]) + shift
         scored = engine(pixels)
         np.testing.assert_allclose(scored.log_odds, log_odds, atol=2e-4)
         np.testing.assert_allclose(scored.p_normal, 1 / (1 + np.exp(-log_odds)), atol=1e-4)
-        assert (scored.heatmap is not None) == has_map
+        if shown is None:
+            assert scored.heatmap is None
+            continue
+        assert scored.heatmap is not None
+        _, evidence = maps.picture_maps(
+            network, images, weights=shown[1], level=shown[2], smooth=SMOOTH
+        )
+        drawn = (evidence / evidence.amax(dim=(1, 2), keepdim=True).clamp(min=1e-12)).numpy()
+        assert drawn.max() == pytest.approx(1.0)
+        np.testing.assert_allclose(scored.heatmap, drawn, atol=2e-3)
     model = onnx.load(str(path))
     named = {node.name for node in model.graph.node}
     assert set(quantisable(network)) <= named
     assert b"site-packages" not in path.read_bytes()  # no traces of where it was made
 
 
-def test_the_map_is_the_networks_own_from_0_to_1() -> None:
+def test_a_map_of_the_networks_own_goes_from_0_to_1() -> None:
     network = network_of("attention")
-    shipped = Shipped(network, Calibration(), 0.0, heatmap=True).eval()
+    shipped = Shipped(network, Calibration(), 0.0, OwnMap()).eval()
     pixels = torch.from_numpy(pixels_of(3))
     with torch.inference_mode():
         heat = shipped(pixels)[2]
-        own = network.forward_with_map(pixels.permute(0, 3, 1, 2).float() / 255)[1][:, 0]  # type: ignore[operator]
+        own = maps.own_map(network, images_of(pixels_of(3)))[1]
     torch.testing.assert_close(heat, own / own.amax(dim=(1, 2), keepdim=True))
 
 
@@ -84,7 +111,7 @@ def test_a_picture_without_evidence_has_an_empty_map() -> None:
         def forward_with_map(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             return torch.zeros(len(images), 2), -torch.ones(len(images), 1, 3, 3)
 
-    heat = Shipped(Sure(), Calibration(), 0.0, heatmap=True)(torch.zeros(2, 8, 8, 3))[2]
+    heat = Shipped(Sure(), Calibration(), 0.0, OwnMap())(torch.zeros(2, 8, 8, 3))[2]
     assert torch.equal(heat, torch.zeros(2, 3, 3))
 
 
@@ -98,7 +125,7 @@ def test_what_onnx_has_no_word_for_is_one_line(tmp_path: Path) -> None:
             return images.amax(dim=(2, 3))[:, :2]
 
     with pytest.raises(UserError, match="Own cannot be written as ONNX"):
-        export_onnx(Shipped(Own(), Calibration(), 0.0, heatmap=False), SIDE, tmp_path / "m.onnx")
+        export_onnx(Shipped(Own(), Calibration(), 0.0), SIDE, tmp_path / "m.onnx")
     assert not list(tmp_path.iterdir())
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -11,13 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_runs import make_run
 
-from casting_inspect import export
+from casting_inspect import export, predict
 from casting_inspect.deployment import Scorer
 from casting_inspect.deployment.load import scorer_of
 from casting_inspect.deployment.runtimes import Scored
 from casting_inspect.deployment.scorer import probabilities, squared, verdicts_of
 from casting_inspect.deployment.verdict import Limits, Picture, PictureScorer
 from casting_inspect.errors import UserError
+from casting_inspect.evaluation.pointing import in_original
+from casting_inspect.training.trained_run import MapChoice, TrainedRun
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +148,39 @@ def test_a_run_and_its_bundle_have_the_same_limits(run: Path, bundle: Path) -> N
     one, other = scorer_of(run), scorer_of(bundle)
     assert one.limits == other.limits
     assert len(one.digest) == len(other.digest) == 64
+
+
+def test_run_and_bundle_show_the_place_that_evaluate_shows(
+    scorers: dict[str, PictureScorer], run: Path
+) -> None:
+    found = TrainedRun(run, choice=MapChoice())
+    inspector = found.inspector_in(found.folder)
+    pictures = [drawn(seed, 48, 64, colour=True) for seed in range(5)]
+    squares = [squared(each, inspector.image_size, inspector.fit) for each in pictures]
+    _, evidence = inspector.look(np.stack(squares))
+    for name, scorer in scorers.items():
+        for verdict, square in zip(scorer(pictures, heatmaps=True), evidence, strict=True):
+            assert verdict.heatmap is not None
+            heat = in_original(np.maximum(square / square.max(), 0), 48, 64, inspector.fit)
+            assert heat.max() > 0.3
+            np.testing.assert_allclose(verdict.heatmap, heat, atol=5e-3, err_msg=name)
+
+
+def test_heatmaps_of_a_run_whose_pictures_have_gone_are_refused_at_once(
+    castings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures = tmp_path / "pictures"
+    shutil.copytree(castings, pictures)
+    run = make_run(tmp_path / "run", pictures)
+    picture = next(path for path in castings.rglob("*") if path.suffix in (".png", ".jpeg"))
+    shutil.rmtree(pictures)
+    words = [f"model={run}", f"source={picture}", f"out={tmp_path / 'out.csv'}"]
+    assert predict.main([*words, f"heatmaps.to={tmp_path / 'maps'}"]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert str(pictures) in line
+    assert "a bundle needs none" in line
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+    assert predict.main(words) == 0  # verdicts take none
 
 
 def test_a_runtime_that_the_bundle_is_not_for_is_named(bundle: Path) -> None:

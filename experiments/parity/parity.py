@@ -1,0 +1,85 @@
+"""Does a bundle say what its run says, on the run's whole validation set?
+
+    python experiments/parity/parity.py RUN
+
+RUN is a finished run of `train data.fold=final`. Exports it in fp32 and in int8 for either runtime,
+each held against the checkpoint in float32 on every validation picture at batch 1 and 7, and writes
+results/parity.csv: a row a model and batch, or one that says why there is no bundle.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from casting_inspect.deployment.build import Disagreement, Wanted, export_run
+from casting_inspect.deployment.bundle import RECORD, RUNTIMES
+from casting_inspect.deployment.gate import BATCHES
+from casting_inspect.files import replace_csv
+
+HERE: Final = Path(__file__).parent
+PRECISIONS: Final = ("fp32", "int8")
+
+
+def rows_of(run: Path, runtime: str, precision: str, out: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of one export."""
+    facts = {"runtime": runtime, "precision": precision}
+    started = time.perf_counter()
+    try:
+        export_run(Wanted(run, out, (runtime,), precision), lambda line: print(line, flush=True))
+    except Disagreement as refused:
+        print(refused, flush=True)
+        yield {**facts, "refused": str(refused)}
+        return
+    record = json.loads((out / RECORD).read_text(encoding="utf-8"))
+    (model,) = record["models"]
+    figures = model["parity"]["validation"]
+    for size in BATCHES:
+        one = figures[f"batch_{size}"]
+        yield {
+            **facts,
+            "kept_in_float": " ".join(model["kept_in_float"]),
+            "pictures": figures["n"],
+            "batch": size,
+            "largest_p": one["p_normal"]["largest"],
+            "mean_p": one["p_normal"]["mean"],
+            "largest_log_odds": one["log_odds"]["largest"],
+            "mean_log_odds": one["log_odds"]["mean"],
+            "changes": one["verdict_changes"],
+            "change_share": one["verdict_change_share"],
+            "expected_on_new": one.get("expected_change_share"),
+            **{
+                f"{what}_{which}": one[what][which]
+                for what in ("escapes", "overkills")
+                for which in ("reference", "bundle", "p")
+            },
+            "milliseconds": model["milliseconds"],
+            "seconds": time.perf_counter() - started,
+            "commit": (record["commit"] or {}).get("id", "")[:12],
+            "data_digest": record["digests"]["data"],
+            "weights_sha256": record["digests"]["weights"],
+            "refused": "",
+        }
+
+
+def main() -> int:
+    """Export in every way, and write as they come what came of it."""
+    (run,) = map(Path, sys.argv[1:])
+    rows: list[dict[str, Any]] = []
+    for precision in PRECISIONS[::-1]:
+        for runtime in RUNTIMES:
+            with tempfile.TemporaryDirectory() as work:
+                rows += rows_of(run, runtime, precision, Path(work) / "bundle")
+            replace_csv(HERE / "results" / "parity.csv", pd.DataFrame(rows), "%.6g")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
