@@ -1,14 +1,16 @@
 """Does a bundle say what its run says, on the run's whole validation set?
 
-    python experiments/parity/parity.py RUN
+    python experiments/parity/parity.py [fp32] [int8] NAME=RUN ...
 
-RUN is a finished run of `train data.fold=final`. Exports it in fp32 and in int8 for either runtime,
-each held against the checkpoint in float32 on every validation picture at batch 1 and 7, and writes
-results/parity.csv: a row a model and batch, or one that says why there is no bundle.
+RUN is the folder of a finished run of `train data.fold=final`. Exports it in int8 and in fp32 (or in
+what is named) for either runtime, each held against the checkpoint in float32 on every validation
+picture at batch 1 and 7, and puts into results/parity.csv a row a model and batch, or one that says
+why there is no bundle.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 import tempfile
@@ -25,7 +27,9 @@ from casting_inspect.deployment.gate import BATCHES
 from casting_inspect.files import replace_csv
 
 HERE: Final = Path(__file__).parent
-PRECISIONS: Final = ("fp32", "int8")
+PRECISIONS: Final = ("int8", "fp32")
+TABLE: Final = HERE / "results" / "parity.csv"
+KEY: Final = ["run", "runtime", "precision"]
 
 
 def rows_of(run: Path, runtime: str, precision: str, out: Path) -> Iterator[dict[str, Any]]:
@@ -36,7 +40,7 @@ def rows_of(run: Path, runtime: str, precision: str, out: Path) -> Iterator[dict
         export_run(Wanted(run, out, (runtime,), precision), lambda line: print(line, flush=True))
     except Disagreement as refused:
         print(refused, flush=True)
-        yield {**facts, "refused": str(refused)}
+        yield {**facts, "batch": "", "refused": str(refused)}
         return
     record = json.loads((out / RECORD).read_text(encoding="utf-8"))
     (model,) = record["models"]
@@ -47,7 +51,7 @@ def rows_of(run: Path, runtime: str, precision: str, out: Path) -> Iterator[dict
             **facts,
             "kept_in_float": " ".join(model["kept_in_float"]),
             "pictures": figures["n"],
-            "batch": size,
+            "batch": str(size),
             "largest_p": one["p_normal"]["largest"],
             "mean_p": one["p_normal"]["mean"],
             "largest_log_odds": one["log_odds"]["largest"],
@@ -70,15 +74,24 @@ def rows_of(run: Path, runtime: str, precision: str, out: Path) -> Iterator[dict
 
 
 def main() -> int:
-    """Export in every way, and write as they come what came of it."""
-    (run,) = map(Path, sys.argv[1:])
-    rows: list[dict[str, Any]] = []
-    for precision in PRECISIONS[::-1]:
-        for runtime in RUNTIMES:
-            with tempfile.TemporaryDirectory() as work:
-                rows += rows_of(run, runtime, precision, Path(work) / "bundle")
-            replace_csv(HERE / "results" / "parity.csv", pd.DataFrame(rows), "%.6g")
+    """Export in every way that is wanted, and keep as it comes what came of it."""
+    words = sys.argv[1:]
+    wanted = [one for one in PRECISIONS if one in words] or list(PRECISIONS)
+    runs = dict(word.split("=", 1) for word in words if word not in PRECISIONS)
+    for name, precision, runtime in itertools.product(runs, wanted, RUNTIMES):
+        with tempfile.TemporaryDirectory() as work:
+            made = rows_of(Path(runs[name]), runtime, precision, Path(work) / "bundle")
+            keep(pd.DataFrame([{"run": name, **row} for row in made]))
     return 0
+
+
+def keep(rows: pd.DataFrame) -> None:
+    """Put rows into the table in place of earlier ones of the same export."""
+    if TABLE.is_file():
+        known = pd.read_csv(TABLE, keep_default_na=False, dtype=str)
+        same = known[KEY].apply(tuple, axis=1).isin(set(rows[KEY].apply(tuple, axis=1)))
+        rows = pd.concat([known[~same], rows])
+    replace_csv(TABLE, rows.sort_values([*KEY, "batch"], kind="stable"), "%.6g")
 
 
 if __name__ == "__main__":
