@@ -9,6 +9,7 @@ from typing import Final
 from casting_inspect.data.class_names import plain_word
 from casting_inspect.data.naming import names_from
 from casting_inspect.errors import UserError
+from casting_inspect.labels import CLASS_NAMES
 
 _CASTINGS: Final = (
     "group casting part partid serial serialnumber serialno sn teil teilid teilenummer teilenr "
@@ -22,8 +23,11 @@ _RULES: Final = (
     r"path:([^/_ -]+)[_ -][^/]*$",  # its first piece: T0012 of T0012_top_2
 )
 _FEWEST: Final = 8
+_FEWEST_OF_CLASS: Final = _FEWEST // 2
+"""Fewer names in a class are its folder, or its kinds of defect, and no castings."""
 _LARGEST: Final = 12
-"""Pictures of one casting that half of the castings may have at most: more is a day or a lot."""
+"""Pictures of one casting that half of a class's castings may have at most: more is a day or a
+lot."""
 
 
 def _column(header: Sequence[str], words: str) -> str | None:
@@ -54,8 +58,8 @@ def proposed_rule(paths: Sequence[str], labels: Sequence[str]) -> str | None:
 def is_convincing(rule: str, paths: Sequence[str], labels: Sequence[str]) -> bool:
     """Say whether a rule gives names that look like castings.
 
-    Most pictures share their name with another one, few with many, there are several names, and
-    hardly any casting is both good and defective.
+    Most pictures share their name with another one; in each class there are several names, and few
+    pictures of each; hardly any casting is both good and defective.
 
     Args:
         rule: See `naming.names_from`.
@@ -70,9 +74,12 @@ def is_convincing(rule: str, paths: Sequence[str], labels: Sequence[str]) -> boo
     together = sum(size for size in sizes.values() if size > 1)
     if len(sizes) < _FEWEST or together < 0.8 * len(paths):
         return False
-    if sorted(sizes.values())[len(sizes) // 2] > _LARGEST:
-        return False
     classes: dict[str, set[str]] = defaultdict(set)
     for name, label in zip(names, labels, strict=True):
-        classes[name].add(label)
+        if name:
+            classes[name].add(label)
+    for label in CLASS_NAMES:
+        of_class = sorted(sizes[name] for name, found in classes.items() if label in found)
+        if len(of_class) < _FEWEST_OF_CLASS or of_class[len(of_class) // 2] > _LARGEST:
+            return False
     return sum(len(found) > 1 for found in classes.values()) <= 0.05 * len(sizes)

@@ -49,6 +49,40 @@ def test_days_and_lots_are_no_castings() -> None:
     assert proposed_rule(*zip(*lots, strict=True)) is None  # thirty pictures of each
 
 
+@pytest.mark.parametrize("pattern", ["{name}/{n:03d}.png", "{name}_{n:03d}.png"])
+@pytest.mark.parametrize(
+    ("good", "kinds"),
+    [
+        (282, [10, 10, 11, 12, 12, 13, 13, 14]),  # MVTec's cable
+        (100, [9] * 7),
+        (100, [3] * 40),
+        (9, [9] * 7),
+    ],
+)
+def test_kinds_of_defect_are_no_castings(pattern: str, good: int, kinds: list[int]) -> None:
+    of_name = {"good": good, **{f"kind{kind}": number for kind, number in enumerate(kinds)}}
+    paths = [pattern.format(name=name, n=n) for name in of_name for n in range(of_name[name])]
+    labels = ["normal"] * good + ["defective"] * sum(kinds)
+    assert proposed_rule(paths, labels) is None
+
+
+@pytest.mark.parametrize(("good", "rule"), [(3, None), (4, "folder:-1")])
+def test_each_class_has_several_castings(good: int, rule: str | None) -> None:
+    pictures = [
+        (f"{'io' if part < good else 'nio'}/T{part}/{shot}.jpg",
+         "normal" if part < good else "defective")
+        for part in range(good + 12)
+        for shot in range(3)
+    ]  # fmt: skip
+    assert proposed_rule(*zip(*pictures, strict=True)) == rule
+
+
+def test_a_class_of_large_folders_has_no_castings() -> None:
+    days = [(f"io/day{day}/{n}.jpg", "normal") for day in range(5) for n in range(60)]
+    castings = [(f"nio/T{part}/{n}.jpg", "defective") for part in range(20) for n in range(3)]
+    assert proposed_rule(*zip(*days, *castings, strict=True)) is None
+
+
 def test_columns_are_known_by_their_names() -> None:
     header = ["Größe", "Gußteil", "Charge", "Teil-Nr."]
     assert casting_column(header) == "Gußteil"
