@@ -55,12 +55,12 @@ def job(cfg: DictConfig) -> None:
 
 def stressed(cfg: DictConfig, predictions: Path, out: Path, terms: Terms) -> list[str]:
     """Put a run's test pictures under stress and say where an error has risen."""
-    from casting_inspect.evaluation.stress import breaking_sentences
     from casting_inspect.training.stress import stress_run
 
     allowed = tuple(cfg.allow_targets)
     found = stress_run(predictions, out, terms, cfg.stress_limit, print, allowed)
-    return breaking_sentences(found["breaks_at"])
+    sentences: list[str] = found["sentences"]
+    return sentences
 
 
 def draw(cfg: DictConfig, out: Path) -> None:

@@ -23,12 +23,13 @@ MUCH: Final = 0.05
 """A rate that has risen by so much is another rate."""
 UNCHANGED: Final = "unchanged"
 ERRORS: Final = ("escape", "overkill")
+_WORDS: Final = {"escape": "escapes", "overkill": "good parts rejected"}
 FIELDS: Final = (
     *("kind", "level", "strength", "unit", "files"),
     *(
         f"{error}_{name}"
         for error in ERRORS
-        for name in ("groups", "rate", "low", "high", "rise", "p")
+        for name in ("groups", "rate", "low", "high", "rise", "differing", "p")
     ),
     "review_rate",
 )
@@ -136,7 +137,7 @@ def _row(step: Step, files: int, now: _Rates, before: _Rates) -> dict[str, Any]:
         figure = now.figures[error]
         row |= {f"{error}_{end}": figure[end] for end in ("low", "high")}
         row |= {f"{error}_rate": figure["value"], f"{error}_rise": test.difference}
-        row[f"{error}_p"] = test.p
+        row |= {f"{error}_differing": test.differing, f"{error}_p": test.p}
     return row
 
 
@@ -165,17 +166,41 @@ def breaking_points(table: pd.DataFrame) -> dict[str, dict[str, Any] | None]:
     return found
 
 
-def breaking_sentences(points: Mapping[str, Mapping[str, Any] | None]) -> list[str]:
-    """Return a line for each kind of change: how far it may go."""
-    words = {"escape": "escapes", "overkill": "good parts rejected"}
+def breaking_sentences(table: pd.DataFrame) -> list[str]:
+    """Return a line for each kind of change: how far it may go, or what is not known of that.
+
+    A rise by ``MUCH`` that too few castings show is named, with its p, and not called none.
+
+    Args:
+        table: What ``stress_table`` returns.
+    """
     lines = []
-    for kind, point in points.items():
+    for kind, point in breaking_points(table).items():
         if point is None:
-            lines.append(f"{kind}: no rise of {100 * MUCH:.0f} points up to the strongest")
+            risen = _not_shown(table[table["kind"] == kind])
+            words = "; ".join(risen) or f"no rise of {100 * MUCH:.0f} points up to the strongest"
+            lines.append(f"{kind}: {words}")
             continue
         lines.append(
-            f"{kind}: at {point['strength']:g} ({point['unit']}) {words[point['error']]} have "
+            f"{kind}: at {point['strength']:g} ({point['unit']}) {_WORDS[point['error']]} have "
             f"risen by {100 * point['rise']:.1f} points to {100 * point['rate']:.1f} % "
             f"(p = {point['p']:.2g})"
         )
     return lines
+
+
+def _not_shown(steps: pd.DataFrame) -> list[str]:
+    """Return for each error that has risen by ``MUCH`` its largest rise, called not shown."""
+    found = []
+    for error, words in _WORDS.items():
+        rises = steps[f"{error}_rise"].fillna(0.0)
+        if rises.max() < MUCH - 1e-9:
+            continue
+        top = steps.iloc[int(rises.to_numpy().argmax())]
+        differing = top.get(f"{error}_differing")  # a table of an earlier version lacks it
+        counted = "" if pd.isna(differing) else f", {differing:.0f} castings differ"
+        found.append(
+            f"{words} have risen by up to {100 * top[f'{error}_rise']:.1f} points, not shown "
+            f"(p = {top[f'{error}_p']:.2g}{counted}; below {SIGNIFICANT} is asked for)"
+        )
+    return found

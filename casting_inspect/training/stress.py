@@ -18,6 +18,7 @@ from casting_inspect.evaluation.parts import judged
 from casting_inspect.evaluation.stress import (
     Step,
     breaking_points,
+    breaking_sentences,
     spread_sample,
     stress_table,
 )
@@ -61,7 +62,7 @@ def stress_run(
 
     Returns:
         What ``stress.json`` holds: ``split``, ``files`` of ``files_in_split``, ``terms``,
-        ``breaks_at`` {kind: strength and error, or None}.
+        ``breaks_at`` {kind: strength and error, or None}, and ``sentences`` on that.
 
     Raises:
         UserError: If there is no such run, it keeps no network, or a picture is missing.
@@ -86,6 +87,7 @@ def stress_run(
         "files_in_split": len(table),
         "terms": terms.plain(),
         "breaks_at": points,
+        "sentences": breaking_sentences(found),
     }
     out.mkdir(parents=True, exist_ok=True)
     replace_csv(out / "stress.csv", found)

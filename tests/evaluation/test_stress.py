@@ -66,10 +66,7 @@ def test_rates_rises_and_tests_by_hand() -> None:
     point = breaking_points(found)["darker"]
     assert point is not None  # four of 20 good castings: 20 points, yet p = 0.125
     assert (point["level"], point["error"]) == (3, "escape")
-    assert (
-        "darker: at 30 (%) escapes have risen by 35.0 points"
-        in breaking_sentences({"darker": point})[0]
-    )
+    assert "darker: at 30 (%) escapes have risen by 35.0 points" in breaking_sentences(found)[0]
     stress_figure(found, breaking_points(found))
 
 
@@ -78,9 +75,26 @@ def test_copies_are_no_evidence() -> None:
         rows = table(copies=copies)
         found = stress_table(rows, logits(rows, 0, 0), [(STEPS[0], logits(rows, 4, 0))], Terms())
         assert found["escape_p"].iloc[1] == pytest.approx(0.125)
-        points = breaking_points(found)
-        assert points == {"darker": None}
-        assert breaking_sentences(points) == ["darker: no rise of 5 points up to the strongest"]
+        assert breaking_points(found) == {"darker": None}
+        (sentence,) = breaking_sentences(found)
+        assert sentence == (
+            "darker: escapes have risen by up to 20.0 points, not shown (p = 0.12, 4 castings "
+            "differ; below 0.05 is asked for)"
+        )
+
+
+def test_a_rise_that_too_few_castings_can_show_is_not_called_none() -> None:
+    """Five castings that all change give p = 2 / 2^5 at best, however far the rate rises."""
+    rows = table(groups=10)
+    scored = [(STEPS[0], logits(rows, 2, 0)), (STEPS[1], logits(rows, 5, 0))]
+    found = stress_table(rows, logits(rows, 0, 0), scored, Terms())
+    (sentence,) = breaking_sentences(found)
+    assert "escapes have risen by up to 100.0 points, not shown (p = 0.062, 5 cast" in sentence
+    assert "good parts" not in sentence
+    calm = stress_table(rows, logits(rows, 0, 0), [(STEPS[0], logits(rows, 0, 0))], Terms())
+    assert breaking_sentences(calm) == ["darker: no rise of 5 points up to the strongest"]
+    earlier = found.drop(columns=["escape_differing", "overkill_differing"])
+    assert "not shown (p = 0.062; below" in breaking_sentences(earlier)[0]
 
 
 def test_a_person_takes_what_lies_between_and_parts_are_judged_whole() -> None:

@@ -57,6 +57,7 @@ def test_evaluate_writes_the_curves_and_says_how_far(
     facts = json.loads((tmp_path / "a" / "stress.json").read_text(encoding="utf-8"))
     assert (facts["files"], facts["split"]) == (6, "test")
     assert len(facts["breaks_at"]) == 9
+    assert all(sentence in shown for sentence in facts["sentences"])
     assert (tmp_path / "a" / "stress.png").stat().st_size > 10_000
     assert (tmp_path / "a" / "metrics.json").exists()
 

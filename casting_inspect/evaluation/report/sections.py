@@ -22,7 +22,7 @@ from casting_inspect.evaluation.report.page_figures import (
 )
 from casting_inspect.evaluation.report.sources import Source
 from casting_inspect.evaluation.report.verdict import error_rates, threshold_words, verdict
-from casting_inspect.evaluation.stress import breaking_points, breaking_sentences
+from casting_inspect.evaluation.stress import breaking_sentences
 from casting_inspect.evaluation.tables import floor_sentence, leak_sentences
 from casting_inspect.percent import percent
 
@@ -388,7 +388,7 @@ def stress(source: Source, figure: Markup | None) -> dict[str, Any] | None:
         return None
     return {
         "figure": figure,
-        "sentences": breaking_sentences(breaking_points(table)),
+        "sentences": breaking_sentences(table),
         "files": f"{int(table['files'].iloc[0]):,}",
     }
 
