@@ -75,19 +75,15 @@ class Acceptance:
     rows: pd.DataFrame
 
 
-def acceptance_of(source: Source, given: Mapping[str, float | None] | None = None) -> Acceptance:
+def acceptance_of(source: Source) -> Acceptance:
     """Return the verdict on a run's test, or on another tool's table.
 
     It is accepted when every limit agreed on, of escapes at least, is above its one-sided 95 %
     upper limit by casting (as ``plan`` counts them), and the castings were unknown to the one
     model that was tested; failed when the lower limit of a rate is above what was agreed.
-
-    Args:
-        source: What is known of the run.
-        given: ``max_escape`` and ``max_overkill``; what is not given is the run's own.
     """
     rows = under_grouping(source.rows, source.grouping)
-    limits = limits_of(source, given)
+    limits = limits_of(source)
     escape = criterion("escape", rows, limits["max_escape"])
     overkill = criterion("overkill", rows, limits["max_overkill"])
     reasons = [*_objections(source), *_short(escape), *_short(overkill)]
@@ -96,12 +92,10 @@ def acceptance_of(source: Source, given: Mapping[str, float | None] | None = Non
     return Acceptance(NOT_SHOWN if reasons else ACCEPTED, escape, overkill, reasons, rows)
 
 
-def limits_of(
-    source: Source, given: Mapping[str, float | None] | None = None
-) -> dict[str, float | None]:
+def limits_of(source: Source) -> dict[str, float | None]:
     """Return the limits agreed on: those given, else of ``report``, else of ``decide``."""
     places: list[Mapping[str, Any]] = [
-        *(given or {}, source.config.get("report") or {}, source.config.get("decide") or {})
+        *(source.given, source.config.get("report") or {}, source.config.get("decide") or {})
     ]
     return {
         key: next((float(at[key]) for at in places if at.get(key) is not None), None)

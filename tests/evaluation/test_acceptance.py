@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ def source(
     folder: Path,
     rows: pd.DataFrame,
     notes: dict[str, Any] | None = None,
+    given: dict[str, float | None] | None = None,
     **config: dict[str, Any],
 ) -> Source:
     folder.mkdir(parents=True, exist_ok=True)
@@ -51,7 +53,7 @@ def source(
     settings = {"data": {"split": "group"}, **config}
     (folder / "config.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     evaluate_predictions(folder / "predictions.csv", folder, notes)
-    return read_source(folder, folder / "predictions.csv")
+    return read_source(folder, folder / "predictions.csv", given=AGREED if given is None else given)
 
 
 @pytest.mark.parametrize(("escapes", "castings"), [(0, 299), (1, 473), (2, 628)])
@@ -59,9 +61,9 @@ def test_the_numbers_of_the_plan_are_accepted_and_one_casting_less_is_not(
     escapes: int, castings: int, tmp_path: Path
 ) -> None:
     enough = source(tmp_path / "a", table(castings, escapes))
-    assert acceptance_of(enough, AGREED).verdict == "accepted"
+    assert acceptance_of(enough).verdict == "accepted"
     short = source(tmp_path / "b", table(castings - 1, escapes))
-    found = acceptance_of(short, AGREED)
+    found = acceptance_of(short)
     assert (found.verdict, found.escape.needed) == ("not shown", castings)
     assert found.reasons == [
         f"At most 1 % escapes is not shown: with {castings - 1} castings up to "
@@ -71,7 +73,7 @@ def test_the_numbers_of_the_plan_are_accepted_and_one_casting_less_is_not(
 
 
 def test_copies_of_a_casting_are_no_further_evidence(tmp_path: Path) -> None:
-    found = acceptance_of(source(tmp_path, table(30, good=99, copies=10)), AGREED)
+    found = acceptance_of(source(tmp_path, table(30, good=99, copies=10)))
     assert (found.verdict, found.escape.castings) == ("not shown", 30)
     assert found.escape.high == pytest.approx(1 - 0.05 ** (1 / 30))
     assert len(found.rows) == 1290
@@ -80,8 +82,8 @@ def test_copies_of_a_casting_are_no_further_evidence(tmp_path: Path) -> None:
 def test_failed_needs_as_much_evidence_as_accepted(tmp_path: Path) -> None:
     # P(X >= 7) with 299 castings at 1 % is 3.4 %, P(X >= 6) is 8.2 %: only seven refute it
     assert binom.sf(6, 299, 0.01) < 0.05 < binom.sf(5, 299, 0.01)
-    assert acceptance_of(source(tmp_path / "6", table(299, 6)), AGREED).verdict == "not shown"
-    found = acceptance_of(source(tmp_path / "7", table(299, 7)), AGREED)
+    assert acceptance_of(source(tmp_path / "6", table(299, 6))).verdict == "not shown"
+    found = acceptance_of(source(tmp_path / "7", table(299, 7)))
     assert (found.verdict, found.escape.result, found.overkill.result) == (
         *("failed", "failed", "accepted"),
     )
@@ -91,7 +93,7 @@ def test_failed_needs_as_much_evidence_as_accepted(tmp_path: Path) -> None:
 
 
 def test_good_castings_count_too(tmp_path: Path) -> None:
-    found = acceptance_of(source(tmp_path, table(rejects=30)), AGREED)
+    found = acceptance_of(source(tmp_path, table(rejects=30)))
     assert (found.verdict, found.overkill.errors) == ("failed", 30)
 
 
@@ -110,8 +112,8 @@ def test_good_castings_count_too(tmp_path: Path) -> None:
 def test_what_keeps_good_figures_from_being_accepted(
     notes: dict[str, Any] | None, config: dict[str, Any], words: str, tmp_path: Path
 ) -> None:
-    given = None if "report" in config else AGREED
-    found = acceptance_of(source(tmp_path, table(), notes, **config), given)
+    given = {} if "report" in config else AGREED
+    found = acceptance_of(source(tmp_path, table(), notes, given, **config))
     assert found.verdict == "not shown"
     (reason,) = found.reasons
     assert words in reason
@@ -120,18 +122,18 @@ def test_what_keeps_good_figures_from_being_accepted(
 def test_several_models_or_validation_rows_are_no_test_of_one_model(tmp_path: Path) -> None:
     rows = table()
     folds = rows.assign(fold=np.arange(len(rows)) % 5)
-    (reason,) = acceptance_of(source(tmp_path / "a", folds), AGREED).reasons
+    (reason,) = acceptance_of(source(tmp_path / "a", folds)).reasons
     assert reason.startswith("5 models were tested")
-    (reason,) = acceptance_of(source(tmp_path / "b", rows.assign(split="val")), AGREED).reasons
+    (reason,) = acceptance_of(source(tmp_path / "b", rows.assign(split="val"))).reasons
     assert reason.startswith("Nothing was tested")
 
 
 def test_limits_are_those_given_then_the_reports_then_the_rules(tmp_path: Path) -> None:
     decide = {"name": "review", "max_escape": 0.2, "max_overkill": 0.4}
-    made = source(tmp_path, table(), report={"max_escape": 0.1}, decide=decide)
+    made = source(tmp_path, table(), given={}, report={"max_escape": 0.1}, decide=decide)
     found = acceptance_of(made)
     assert (found.escape.limit, found.overkill.limit) == (0.1, 0.4)
-    found = acceptance_of(made, {"max_escape": 0.05, "max_overkill": None})
+    found = acceptance_of(replace(made, given={"max_escape": 0.05, "max_overkill": None}))
     assert (found.escape.limit, found.overkill.limit) == (0.05, 0.4)
 
 
@@ -143,13 +145,13 @@ def test_a_part_is_judged_once(tmp_path: Path) -> None:
     words = ["predictions=p.csv", "unit=part", "max_escape=0.01", "max_overkill=0.03"]
     out = tmp_path / "out"
     assert evaluate.main([f"predictions={tmp_path / 'p.csv'}", f"out={out}", *words[1:]]) == 0
-    found = acceptance_of(read_source(out, tmp_path / "p.csv"), AGREED)
+    found = acceptance_of(read_source(out, tmp_path / "p.csv", given=AGREED))
     assert (found.escape.errors, len(found.rows)) == (0, 398)
     assert found.verdict == "accepted"
 
 
 def test_a_class_that_was_not_tested(tmp_path: Path) -> None:
-    found = acceptance_of(source(tmp_path, table(defective=0)), AGREED)
+    found = acceptance_of(source(tmp_path, table(defective=0)))
     assert found.escape.needed == castings_needed(0.01)
     assert "At most 1 % escapes: no defective casting was tested." in found.reasons
 

@@ -17,7 +17,7 @@ from simulated_runs import castings, predictions, write_run
 from casting_inspect import evaluate
 from casting_inspect.evaluation.evaluate import evaluate_predictions
 from casting_inspect.evaluation.report.sources import read_source
-from casting_inspect.evaluation.report.verdict import verdict
+from casting_inspect.evaluation.report.verdict import asked, verdict
 from casting_inspect.evaluation.report.write import write_report
 
 CHROMIUM = next(
@@ -92,6 +92,20 @@ def test_a_page_and_a_card(tmp_path: Path) -> None:
     assert f"| {100 * escape:.1f} % |" in card
     assert "casting-inspect train model=net" in card
     assert write_report(run).read_text(encoding="utf-8") == page  # the same input, the same bytes
+
+
+def test_report_card_and_acceptance_record_measure_by_the_same_limits(tmp_path: Path) -> None:
+    """The run's own 10 % hold; the 1 % that are given do not, on any page."""
+    run = finished(tmp_path / "run", castings(**MANY), config={"decide.max_escape": 0.1}, **GOOD)
+    out = tmp_path / "out"
+    words = [f"run={run}", f"out={out}", "max_escape=0.01", "max_overkill=0.2"]
+    assert evaluate.main(words) == 0
+    for name in ("report.html", "model_card.md"):
+        text = (out / name).read_text(encoding="utf-8")
+        assert "Not yet: at most 1.0 % escapes and at most 20.0 % good parts rejected" in text
+    assert "At most 1 % escapes is not shown" in (out / "acceptance.html").read_text("utf-8")
+    source = read_source(out, run / "predictions.csv", given={"max_escape": 0.01})
+    assert asked(source) == {"max_escape": 0.01}
 
 
 def test_nothing_comes_from_outside(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,15 +37,10 @@ _NAMES: Final = {
 }
 
 
-def write_acceptance(source: Source, given: Mapping[str, float | None] | None = None) -> Path:
-    """Write the acceptance record of a run beside its report, and return its path.
-
-    Args:
-        source: What is known of the run.
-        given: Limits agreed on, where they are not the run's own.
-    """
+def write_acceptance(source: Source) -> Path:
+    """Write the acceptance record of a run beside its report, and return its path."""
     path = source.out / ACCEPTANCE
-    replace_text(path, render(ACCEPTANCE, **page_values(source, acceptance_of(source, given))))
+    replace_text(path, render(ACCEPTANCE, **page_values(source, acceptance_of(source))))
     return path
 
 

@@ -31,6 +31,7 @@ class Source:
         record: ``run.json``; empty for another tool's table.
         config: ``config.yaml``; empty for another tool's table.
         beside: The folder of the predictions table.
+        given: ``max_escape`` and ``max_overkill`` agreed on, where they are not the run's own.
     """
 
     out: Path
@@ -39,6 +40,7 @@ class Source:
     record: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
     beside: Path = Path()
+    given: Mapping[str, float | None] = field(default_factory=dict)
 
     @property
     def split(self) -> str:
@@ -114,13 +116,19 @@ class Source:
         return next((path for at in places if (path := at / name).is_file()), None)
 
 
-def read_source(out: Path, predictions: Path, table: pd.DataFrame | None = None) -> Source:
+def read_source(
+    out: Path,
+    predictions: Path,
+    table: pd.DataFrame | None = None,
+    given: Mapping[str, float | None] | None = None,
+) -> Source:
     """Read what a report in ``out`` is made of.
 
     Args:
         out: Holds ``metrics.json``.
         predictions: The table; ``run.json`` and ``config.yaml`` of its run lie beside it.
         table: The same, complete, where it has been read already.
+        given: Limits agreed on, where they are not the run's own.
 
     Raises:
         UserError: If the table is wrong.
@@ -135,6 +143,7 @@ def read_source(out: Path, predictions: Path, table: pd.DataFrame | None = None)
         _json(beside / "run.json"),
         config if isinstance(config, dict) else {},
         beside,
+        given or {},
     )
 
 

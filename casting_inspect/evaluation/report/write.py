@@ -39,9 +39,9 @@ def write_report(
     Raises:
         UserError: If the table is wrong.
     """
-    source = read_source(out, predictions or out / "predictions.csv", table)
+    source = read_source(out, predictions or out / "predictions.csv", table, limits)
     values = page_values(source)
     replace_text(out / REPORT, render("report.html", **values))
     replace_text(out / CARD, model_card(values))
-    write_acceptance(source, limits)
+    write_acceptance(source)
     return out / REPORT
