@@ -8,7 +8,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from casting_inspect.config import resolved, run_command
+from casting_inspect.config import command_line, resolved, run_command
 
 
 def job(cfg: DictConfig) -> None:
@@ -36,6 +36,7 @@ def job(cfg: DictConfig) -> None:
         limits=Limits(cfg.decide.max_escape, cfg.decide.max_overkill),
         minutes=cfg.minutes,
         cache=cfg.cache.dir,
+        typed=tuple(command_line()[2:]),
     )
     start(wish, yes=cfg.yes)
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 RECORD: Final = "prepare.json"
 MANIFEST: Final = "manifest.csv"
 REJECTED: Final = "rejected.csv"
+HELD: Final = "holds the result of another prepare"
+"""What a refusal to write over other pictures or settings says, for who waits for it."""
 # What of the record makes one result another: these must be equal for "nothing to do".
 IDENTITY: Final = ("recipe", "source_digest", "window", "max_pixels")
 
@@ -158,10 +160,7 @@ def check_same(out: Path, record: Mapping[str, Any], workers: int) -> pd.DataFra
             else f"{key} {there.get(key)} there, {record.get(key)} now"
             for key in other
         )
-        raise UserError(
-            f"out={out}: holds the result of another prepare ({shown}), so nothing was touched; "
-            "give a new folder"
-        )
+        raise UserError(f"out={out}: {HELD} ({shown}), so nothing was touched; give a new folder")
     return _check_intact(out, there, workers)
 
 

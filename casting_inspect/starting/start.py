@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,11 +15,12 @@ from rich.console import Console
 from casting_inspect.data.archive import is_within
 from casting_inspect.data.folds import class_counts, classes_of, conflicts_of, units_of
 from casting_inspect.data.manifest import read_manifest
-from casting_inspect.data.outcome import printable
+from casting_inspect.data.outcome import HELD, printable
 from casting_inspect.data.scale import scale_words
 from casting_inspect.errors import UserError
 from casting_inspect.labels import CLASS_NAMES
 from casting_inspect.shell import typed
+from casting_inspect.starting.afresh import command_afresh
 from casting_inspect.starting.agreement import LEAST, agreed, keep_course
 from casting_inspect.starting.enough import answer, too_few
 from casting_inspect.starting.mixture import mixed_sizes
@@ -61,7 +63,8 @@ def start(wish: Wish, *, yes: bool) -> list[str]:
     record = agreed(wish, Person.at_terminal(say, yes=yes))
     if wish.source.exists() or not (wish.pictures / "manifest.csv").is_file():
         words = prepare_words(wish, Words.of(record["words"]))
-        run_step(1, _STEPS, "check and copy the pictures", words, say, prepared, wish.log)
+        title, instead = "check and copy the pictures", partial(_other_pictures, wish)
+        run_step(1, _STEPS, title, words, say, prepared, wish.log, instead)
     else:  # a stick that is back in its drawer
         say(f"{wish.source} is not there any more; its copy in {wish.pictures} is whole")
     title = "find out which pictures show one casting, and what they are worth"
@@ -112,6 +115,17 @@ def train_words(wish: Wish, course: Mapping[str, Any]) -> list[str]:
         f"hydra.run.dir={wish.run}",
         "resume=auto",
     ]
+
+
+def _other_pictures(wish: Wish, refusal: str) -> str | None:
+    """Return what to do where `prepare` refuses because an earlier start had other pictures."""
+    if HELD not in refusal:
+        return None
+    return (
+        f"{wish.source}: has other pictures, or names other classes and castings, than at the "
+        f"earlier start in out={wish.out}, which is left as it is; to start with what there is "
+        f"now, type {command_afresh(wish)}"
+    )
 
 
 def _castings_of(frame: pd.DataFrame) -> tuple[int, int]:

@@ -16,8 +16,19 @@ from casting_inspect.starting.questions import Say
 Told = Callable[[str], str | None]
 
 
+def _in_its_own_words(_: str) -> None:
+    """Leave a step's last line as it is."""
+
+
 def run_step(
-    number: int, of: int, title: str, words: Sequence[str], say: Say, told: Told, log: Path
+    number: int,
+    of: int,
+    title: str,
+    words: Sequence[str],
+    say: Say,
+    told: Told,
+    log: Path,
+    instead: Told = _in_its_own_words,
 ) -> None:
     """Run one command in a process of its own, as a user would.
 
@@ -29,10 +40,11 @@ def run_step(
         say: Prints a line.
         told: What to say of a line that the command prints; None: nothing.
         log: Where all its lines go; added to.
+        instead: What to say in the place of the last line of a command that fails; None: the line.
 
     Raises:
         SystemExit: With the command's exit code, if it fails; what it said last is on the screen.
-        UserError: If it was ended from outside.
+        UserError: If it was ended from outside, or with what ``instead`` gives.
     """
     say("")
     say(f"Step {number} of {of}: {title}")
@@ -68,6 +80,9 @@ def run_step(
             "type the same command to go on where it was"
         )
     if step.returncode:
+        better = instead(last)
+        if better is not None:
+            raise UserError(better)
         print(last, file=sys.stderr, flush=True)
         print(f"What it had said before is in {log}", file=sys.stderr, flush=True)
         raise SystemExit(step.returncode)

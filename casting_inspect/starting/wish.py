@@ -34,6 +34,7 @@ class Wish:
         limits: What the line asks for.
         minutes: How long it may take, about.
         cache: As ``cache.dir``.
+        typed: The words after ``casting-inspect start``, as they were typed.
     """
 
     source: Path
@@ -44,6 +45,7 @@ class Wish:
     limits: Limits
     minutes: float
     cache: str | None = None
+    typed: tuple[str, ...] = ()
 
     @property
     def pictures(self) -> Path:

@@ -54,6 +54,22 @@ def test_a_step_that_fails_ends_with_its_code_and_its_last_words(
     assert capsys.readouterr().err.startswith("why\n")
 
 
+def test_a_refusal_may_be_said_in_other_words(
+    monkeypatch: pytest.MonkeyPatch,
+    said: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    instead(monkeypatch, "print('out=x: taken'); raise SystemExit(2)")
+    words = ["audit"], said.append, lambda _: None, tmp_path / "l"
+    with pytest.raises(UserError, match="another folder"):
+        steps.run_step(2, 3, "look", *words, lambda line: "another folder" if "x" in line else None)
+    assert not capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        steps.run_step(2, 3, "look", *words, lambda _: None)
+    assert capsys.readouterr().err.startswith("out=x: taken\n")
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
 def test_a_step_that_is_killed_says_how_to_go_on(
     monkeypatch: pytest.MonkeyPatch, said: list[str], tmp_path: Path
