@@ -49,7 +49,7 @@ def job(cfg: DictConfig) -> None:
     if breaking:
         print("\n".join(breaking))
     agreed = {key: cfg[key] for key in ("max_escape", "max_overkill")}
-    write_report(out, predictions, limits=agreed)
+    write_report(out, predictions, limits=agreed, root=moved_to(cfg))
     print(f"metrics, figures, report.html and acceptance.html: {out}")
 
 
@@ -58,7 +58,9 @@ def stressed(cfg: DictConfig, predictions: Path, out: Path, terms: Terms) -> lis
     from casting_inspect.training.stress import stress_run
 
     allowed = tuple(cfg.allow_targets)
-    found = stress_run(predictions, out, terms, cfg.stress_limit, print, allowed)
+    found = stress_run(
+        predictions, out, terms, cfg.stress_limit, print, allowed=allowed, root=moved_to(cfg)
+    )
     sentences: list[str] = found["sentences"]
     return sentences
 
@@ -75,9 +77,14 @@ def draw(cfg: DictConfig, out: Path) -> None:
         which=cfg.heatmaps,
         most=maps.most,
         choice=MapChoice(maps.layer, maps.weights, maps.smooth, maps.turns),
-        root=Path(cfg.root) if cfg.root is not None else None,
+        root=moved_to(cfg),
         allow_targets=list(cfg.allow_targets),
     )
+
+
+def moved_to(cfg: DictConfig) -> Path | None:
+    """Return where the run's pictures are now, None for where they were."""
+    return Path(cfg.root) if cfg.root is not None else None
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -21,14 +21,15 @@ class RunPictures:
 
     Args:
         runs: The first whose data can be reached is asked.
+        root: A folder where their pictures are now; None for where the runs had them.
     """
 
-    def __init__(self, runs: Sequence[Run]) -> None:
+    def __init__(self, runs: Sequence[Run], root: Path | None = None) -> None:
         self._places = [
-            (run, root, digests)
+            (run, place, digests)
             for run in runs
             for digests in [_digests(run)]
-            for root in _roots(run)
+            for place in ([root] if root is not None else _roots(run))
         ]
         self._made: dict[str, bytes | None] = {}
 

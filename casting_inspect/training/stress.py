@@ -46,6 +46,7 @@ def stress_run(
     limit: int | None,
     say: Callable[[str], None],
     allowed: tuple[str, ...] = (),
+    root: Path | None = None,
 ) -> dict[str, Any]:
     """Change the test pictures of a run in every way, score them, and write what that does.
 
@@ -59,6 +60,7 @@ def stress_run(
         limit: Pictures at most, spread over groups; None for all.
         say: Prints a line.
         allowed: Classes of the user's own that a checkpoint may name.
+        root: Where the run's pictures are now; None for where they were.
 
     Returns:
         What ``stress.json`` holds: ``split``, ``files`` of ``files_in_split``, ``terms``,
@@ -67,7 +69,7 @@ def stress_run(
     Raises:
         UserError: If there is no such run, it keeps no network, or a picture is missing.
     """
-    run = TrainedRun(predictions.parent, allow_targets=allowed)
+    run = TrainedRun(predictions.parent, root, allow_targets=allowed)
     table = run.scored()
     judged(table, terms)  # parts that nobody named: before the minutes, not after
     rows = table.iloc[spread_sample(table, limit, terms.unit)].reset_index(drop=True)

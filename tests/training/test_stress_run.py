@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from casting_inspect import evaluate, train
 from casting_inspect.errors import UserError
@@ -60,6 +62,22 @@ def test_evaluate_writes_the_curves_and_says_how_far(
     assert all(sentence in shown for sentence in facts["sentences"])
     assert (tmp_path / "a" / "stress.png").stat().st_size > 10_000
     assert (tmp_path / "a" / "metrics.json").exists()
+
+
+def test_pictures_that_have_moved_are_found_by_root(
+    run: Path, castings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved = tmp_path / "run"
+    shutil.copytree(run, moved)
+    config = yaml.safe_load((moved / "config.yaml").read_text(encoding="utf-8"))
+    config["data"]["root"] = str(tmp_path / "gone")
+    (moved / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    words = [f"run={moved}", "stress=true", "stress_limit=4", f"out={tmp_path / 'out'}"]
+    assert evaluate.main(words) == 2
+    assert "gone" in capsys.readouterr().err
+    assert evaluate.main([*words, f"root={castings}"]) == 0
+    assert (tmp_path / "out" / "stress.csv").is_file()
+    assert "data:image/jpeg" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,8 @@ def gallery(source: Source) -> list[dict[str, Any]]:
         ``heatmap`` ("" where there is none), ``path``, ``p_normal``, ``threshold``, ``more``
         (further files of that casting), ``nearest``: training pictures that look most like it.
     """
-    maps, nearest, pictures = _heatmaps(source), _neighbours(source), RunPictures([source.run])
+    maps, nearest = _heatmaps(source), _neighbours(source)
+    pictures = RunPictures([source.run], source.root)
 
     def picture(path: str) -> str:
         small = pictures.thumbnail(path)

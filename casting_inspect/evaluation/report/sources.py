@@ -32,6 +32,7 @@ class Source:
         config: ``config.yaml``; empty for another tool's table.
         beside: The folder of the predictions table.
         given: ``max_escape`` and ``max_overkill`` agreed on, where they are not the run's own.
+        root: Where the pictures are now; None for where the run had them.
     """
 
     out: Path
@@ -41,6 +42,7 @@ class Source:
     config: Mapping[str, Any] = field(default_factory=dict)
     beside: Path = Path()
     given: Mapping[str, float | None] = field(default_factory=dict)
+    root: Path | None = None
 
     @property
     def split(self) -> str:
@@ -121,6 +123,7 @@ def read_source(
     predictions: Path,
     table: pd.DataFrame | None = None,
     given: Mapping[str, float | None] | None = None,
+    root: Path | None = None,
 ) -> Source:
     """Read what a report in ``out`` is made of.
 
@@ -129,6 +132,7 @@ def read_source(
         predictions: The table; ``run.json`` and ``config.yaml`` of its run lie beside it.
         table: The same, complete, where it has been read already.
         given: Limits agreed on, where they are not the run's own.
+        root: Where the pictures are now; None for where the run had them.
 
     Raises:
         UserError: If the table is wrong.
@@ -144,6 +148,7 @@ def read_source(
         config if isinstance(config, dict) else {},
         beside,
         given or {},
+        root,
     )
 
 

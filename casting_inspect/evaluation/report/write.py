@@ -23,6 +23,7 @@ def write_report(
     predictions: Path | None = None,
     table: pd.DataFrame | None = None,
     limits: Mapping[str, float | None] | None = None,
+    root: Path | None = None,
 ) -> Path:
     """Write the report on what lies in a folder, the acceptance record beside it; return its path.
 
@@ -35,11 +36,12 @@ def write_report(
         predictions: The table; None for the run's own.
         table: The same as ``read_predictions`` gave it, where it has been read already.
         limits: ``max_escape`` and ``max_overkill`` agreed on, where they are not the run's own.
+        root: Where the pictures are now; None for where the run had them.
 
     Raises:
         UserError: If the table is wrong.
     """
-    source = read_source(out, predictions or out / "predictions.csv", table, limits)
+    source = read_source(out, predictions or out / "predictions.csv", table, limits, root)
     values = page_values(source)
     replace_text(out / REPORT, render("report.html", **values))
     replace_text(out / CARD, model_card(values))
