@@ -14,6 +14,7 @@ from typing import Any, Final
 from casting_inspect.data.archive import files_below
 from casting_inspect.data.folders import SUFFIXES, UNREAD_SUFFIXES
 from casting_inspect.data.header import DecodeError, check_complete, read_header
+from casting_inspect.deployment.marks import mark_of
 from casting_inspect.deployment.mounted import Mounted
 from casting_inspect.deployment.sources import Item, Items
 from casting_inspect.errors import UserError
@@ -50,14 +51,9 @@ class Drop:
 
 @dataclass(frozen=True)
 class _Look:
-    size: int
+    mark: str
     changed: int  # nanoseconds
     since: float  # when it was first seen so
-
-    @property
-    def mark(self) -> str:
-        """What tells a file from an earlier one of its name."""
-        return f"{self.size}:{self.changed}"
 
 
 def watch(drop: Drop, stop: threading.Event, say: Callable[[str], None]) -> Items:
@@ -222,7 +218,7 @@ def _present(drop: Drop) -> dict[Path, _Look]:
         except OSError:
             continue  # renamed meanwhile
         if stat.S_ISREG(status.st_mode):
-            found[path] = _Look(status.st_size, status.st_mtime_ns, now)
+            found[path] = _Look(mark_of(status), status.st_mtime_ns, now)
     return found
 
 

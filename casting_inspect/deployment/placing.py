@@ -5,6 +5,8 @@ from __future__ import annotations
 import filecmp
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Final
@@ -12,6 +14,7 @@ from typing import Final
 import numpy as np
 
 from casting_inspect.data.header import DecodeError
+from casting_inspect.deployment.marks import is_written_over
 from casting_inspect.deployment.sources import Content, Item, shown
 from casting_inspect.deployment.stream import Judged
 from casting_inspect.deployment.verdict import Picture
@@ -58,13 +61,16 @@ def safe_path(name: str) -> PurePosixPath:
 def put(item: Item, target: Path, way: str) -> None:
     """Copy, link or move a picture to a place of its own; repeating it changes nothing.
 
-    Another picture of that name keeps it, and this one's name gets a number.
+    Another picture of that name keeps it, and this one's name gets a number. A file that was
+    written over since the picture was judged stays where it is: it is another picture.
 
     Raises:
         OSError: If that is not possible.
     """
     if item.file is not None and not item.file.is_file():
         return  # moved before, or there never was one
+    if is_written_over(item):
+        return
     try:
         content: Content = item.file if item.file is not None else item.content()
     except DecodeError:
@@ -77,23 +83,34 @@ def put(item: Item, target: Path, way: str) -> None:
         elif way == "link":
             _link(content, free)
         elif way == "copy" or not _renamed(content, free):
-            _write(free, content)
-    if way == "move" and isinstance(content, Path):
+            _copy(item, content, free)
+    if way == "move" and isinstance(content, Path) and not is_written_over(item):
         content.unlink(missing_ok=True)
 
 
-def _write(place: Path, content: Path | bytes) -> None:
-    """Write a file in one step; what a kill leaves of it is taken up by the next attempt."""
+def _copy(item: Item, file: Path, place: Path) -> None:
+    """Copy a picture in one step, unless it is written over meanwhile."""
+    with _made(place) as temporary:
+        shutil.copy2(file, temporary)
+        if not is_written_over(item):
+            os.replace(temporary, place)
+
+
+def _write(place: Path, content: bytes) -> None:
+    """Write a file in one step."""
+    with _made(place) as temporary:
+        temporary.write_bytes(content)
+        os.replace(temporary, place)
+
+
+@contextmanager
+def _made(place: Path) -> Iterator[Path]:
+    """Yield a name to write under; what a kill leaves of it is taken up by the next attempt."""
     temporary = place.with_name(f".{place.name}.part")
     try:
-        if isinstance(content, bytes):
-            temporary.write_bytes(content)
-        else:
-            shutil.copy2(content, temporary)
-        os.replace(temporary, place)
-    except OSError:
+        yield temporary
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
 
 
 def _place_for(content: Content, target: Path) -> Path | None:

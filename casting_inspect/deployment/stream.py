@@ -20,6 +20,7 @@ from casting_inspect.data.decode import (
     apply_window,
     decode,
 )
+from casting_inspect.deployment.marks import is_written_over
 from casting_inspect.deployment.rows import Row
 from casting_inspect.deployment.sources import Item, shown
 from casting_inspect.deployment.verdict import Picture, PictureScorer, Verdict
@@ -211,6 +212,8 @@ def _read(item: Item, window: Window | None, max_pixels: int) -> tuple[Picture |
             picture = content
         else:
             picture = apply_window(decode(content, max_pixels), window)
+        if is_written_over(item):
+            raise DecodeError("another picture was written over it before it was read")
         height, width = picture.shape[:2]
         if min(height, width) < LEAST_SIDE:
             raise DecodeError(f"too small to show a casting: {width} x {height} pixels")

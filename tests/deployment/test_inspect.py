@@ -16,7 +16,7 @@ from casting_inspect.deployment.inspect import Outcome, Wanted, inspect
 from casting_inspect.deployment.ledger import Ledger
 from casting_inspect.deployment.placing import Sorting
 from casting_inspect.deployment.rows import Row, Table
-from casting_inspect.deployment.sources import Items, open_items
+from casting_inspect.deployment.sources import Item, Items, open_items
 from casting_inspect.deployment.stream import Pace
 from casting_inspect.deployment.verdict import Limits
 from casting_inspect.errors import UserError
@@ -316,6 +316,40 @@ def test_what_a_kill_left_in_the_drop_folder_is_moved(folder: Path, tmp_path: Pa
     assert len(rows_in(out)) == 7
     assert len(list((tmp_path / "done").iterdir())) == 7
     assert not any(folder.iterdir())
+
+
+@pytest.mark.parametrize("way", ["done", "sorted"])
+def test_a_picture_that_is_written_over_while_it_is_judged_is_not_put_away_for_it(
+    tmp_path: Path, way: str
+) -> None:
+    folder, out = tmp_path / "drop", tmp_path / "v.csv"
+    shot = write_grey(folder / "image.png", 255)
+    os.utime(shot, (1000, 1000))
+    scorer = PullsAt(lambda: write_grey(folder / "image.png", 0))
+    done = tmp_path / "done" if way == "done" else None
+    sorting = Sorting(tmp_path / "sorted", "copy") if way == "sorted" else None
+    drop_run(folder, Wanted(out, done=done, sorting=sorting), 2, scorer=scorer)
+    assert [row.verdict for row in rows_in(out)] == ["normal", "defective"]
+    put = [path for path in (tmp_path / way).rglob("*") if path.is_file()]
+    assert [path.read_bytes() for path in put] == [grey_png(0)]
+    assert way == "done" or put[0].parent.name == "defective"
+
+
+def test_a_picture_that_is_written_over_before_it_is_read_is_an_error(tmp_path: Path) -> None:
+    """The later one is not judged in its place."""
+    folder, out = tmp_path / "drop", tmp_path / "v.csv"
+    os.utime(write_grey(folder / "image.png", 0), (1000, 1000))
+
+    def late(item: Item) -> Item:
+        write_grey(folder / "image.png", 255)
+        return item
+
+    stop = threading.Event()
+    items = watch(Drop(folder, poll=0.02), stop, print)
+    items.each = map(late, items.each)
+    run(items, Wanted(out, limit=1), ledger=Ledger(tmp_path / "seen"), stop=stop)
+    (row,) = rows_in(out)
+    assert (row.verdict, "written over" in row.error) == ("error", True)
 
 
 def test_no_scorer_is_made_for_a_table_that_cannot_be_written(folder: Path, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from pathlib import Path, PurePosixPath
 
 import cv2
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 from stubs import DIGEST, grey_png, write_grey
 
+from casting_inspect.deployment.marks import mark_of
 from casting_inspect.deployment.placing import Sorting, draw_heatmap, safe_path
 from casting_inspect.deployment.rows import Row
 from casting_inspect.deployment.sources import Item
@@ -117,3 +120,36 @@ def test_an_overlay_is_drawn_where_there_is_a_map(tmp_path: Path) -> None:
         assert drawn.shape[1] == 2 * 512
     draw_heatmap(Judged(item, row, picture, Verdict("defective", 0.1)), tmp_path / "none")
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("how", ["copy", "link", "move"])
+def test_what_was_written_over_since_it_was_judged_stays(tmp_path: Path, how: str) -> None:
+    file = write_grey(tmp_path / "image.png", 255)
+    item = Item("image.png", lambda: file, file, mark_of(file.stat()))
+    write_grey(file, 0)
+    os.utime(file, (1000, 1000))
+    Sorting(tmp_path / "out", how).put(item, "normal")
+    assert file.read_bytes() == grey_png(0)
+    assert below(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("how", ["copy", "move"])
+def test_what_is_written_over_while_it_is_copied_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    file = write_grey(tmp_path / "image.png", 255)
+    item = Item("image.png", lambda: file, file, mark_of(file.stat()))
+
+    def another(source: Path, target: Path) -> None:
+        write_grey(source, 0)
+        os.utime(source, (1000, 1000))
+        target.write_bytes(source.read_bytes())
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(shutil, "copy2", another)
+    monkeypatch.setattr(Path, "rename", refuse)
+    Sorting(tmp_path / "out", how).put(item, "normal")
+    assert file.read_bytes() == grey_png(0)
+    assert below(tmp_path / "out") == []
