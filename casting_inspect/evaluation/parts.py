@@ -29,6 +29,11 @@ NO_CAPTURES: Final = (
     "repeatability not measured: no part has pictures of two captures (columns part and capture)"
 )
 
+ACROSS_MODELS: Final = (
+    "repeatability not measured: the captures of each part lie in different folds and were judged "
+    "by different models"
+)
+
 
 def require_parts(table: pd.DataFrame) -> None:
     """Check that some file of a manifest or of predictions names its part.
@@ -125,10 +130,12 @@ def repeatability(table: pd.DataFrame, terms: Terms) -> dict[str, Any]:
     """
     rows = table[(table["part"] != "") & (table["capture"] != "")]
     keys = [*PLACE, "part"]
-    if len(rows):
-        rows = rows[rows.groupby(keys)["capture"].transform("nunique") > 1]
-    if not len(rows):
+    several = bool((rows.groupby("part")["capture"].nunique() > 1).any())
+    if not several:
         return {"measured": False, "reason": NO_CAPTURES}
+    rows = rows[rows.groupby(keys)["capture"].transform("nunique") > 1]
+    if not len(rows):
+        return {"measured": False, "reason": ACROSS_MODELS}
     seen = as_units(rows, ["part", "capture"], terms.aggregate)
     seen = seen.assign(
         verdict=three_verdicts(seen), group=joined_groups(seen["group_wide"], seen["part"])

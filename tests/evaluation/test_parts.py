@@ -18,7 +18,13 @@ from casting_inspect.evaluation.decisions import decide
 from casting_inspect.evaluation.intervals import clopper_pearson
 from casting_inspect.evaluation.line_screen import consequence_sentences
 from casting_inspect.evaluation.metrics import split_metrics
-from casting_inspect.evaluation.parts import NO_CAPTURES, NO_PARTS, judged, repeatability
+from casting_inspect.evaluation.parts import (
+    ACROSS_MODELS,
+    NO_CAPTURES,
+    NO_PARTS,
+    judged,
+    repeatability,
+)
 from casting_inspect.evaluation.predictions import complete_predictions, write_predictions
 from casting_inspect.evaluation.terms import Terms
 
@@ -138,6 +144,21 @@ def test_without_captures_repeatability_is_not_measured() -> None:
         assert found == {"measured": False, "reason": NO_CAPTURES}
     assert not repeatability(table.assign(capture="c0"), ANY)["measured"]
     assert "not measured" in NO_CAPTURES
+
+
+def test_captures_of_a_part_that_different_models_judged_are_no_repeatability() -> None:
+    """Each part has two captures, of which each fold tested one: nothing to compare."""
+    rows = [
+        {"part": f"p{at}", "capture": f"c{fold}", "fold": fold, "p_normal": 0.9, "label": "normal"}
+        for at in range(6)
+        for fold in range(2)
+    ]
+    made = pd.DataFrame(rows)
+    table = complete_predictions(made.assign(path=made["part"] + made["capture"], group="g"))
+    assert repeatability(table, ANY) == {"measured": False, "reason": ACROSS_MODELS}
+    assert "judged by different models" in ACROSS_MODELS
+    together = table.assign(fold=0)
+    assert repeatability(together, ANY)["parts"] == 6
 
 
 def test_parts_where_none_is_named_are_one_line(

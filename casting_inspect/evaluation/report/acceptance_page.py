@@ -16,6 +16,7 @@ from casting_inspect.evaluation.acceptance import (
     slips_by_kind,
 )
 from casting_inspect.evaluation.claims import least_upper_limit
+from casting_inspect.evaluation.parts import NO_CAPTURES
 from casting_inspect.evaluation.provenance import facts
 from casting_inspect.evaluation.report.sources import Source
 from casting_inspect.evaluation.report.verdict import threshold_words
@@ -155,5 +156,6 @@ def _errors(one: Criterion) -> str:
 def _repeatability(source: Source) -> str:
     found = source.figures.get("repeatability") or {}
     if found.get("value") is None:
-        return "not measured: no casting was captured twice"
+        reason = str(found.get("reason") or NO_CAPTURES)
+        return reason.removeprefix("repeatability ")
     return f"{percent(found['value'], 1)} of castings have one verdict in all their captures"
