@@ -80,6 +80,19 @@ def test_the_slider_starts_at_the_runs_own_threshold() -> None:
     assert all(0.0 <= place <= 1.0 for place, _ in found["ticks"])
 
 
+@pytest.mark.parametrize("own", [1e-7, 1.0 - 1e-7, 0.0, 1.0])
+def test_a_threshold_beyond_all_scores_keeps_the_sliders_order(own: float) -> None:
+    rows = table(threshold=own)
+    found = explorer_values(rows, rows.iloc[:0], "group")
+    assert found["thresholds"] == sorted(found["thresholds"])
+    (curve,) = found["curves"]
+    assert curve["escape"] == sorted(curve["escape"], reverse=True)
+    assert curve["overkill"] == sorted(curve["overkill"])
+    if 0.0 < own < 1.0:
+        assert found["thresholds"][found["start"]] == pytest.approx(own, rel=1e-8)
+    assert abs(found["start"] - (0 if own < 0.5 else POINTS - 1)) < POINTS // 10
+
+
 def test_scores_of_one_value_still_have_a_scale() -> None:
     rows = table().assign(p_normal=1.0, logit=40.0)
     found = explorer_values(rows, rows, "group")

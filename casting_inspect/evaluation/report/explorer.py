@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 
 POINTS: Final = 241
 _WIDEST: Final = 12.0
-"""Log-odds; a threshold nearer to 0 or 1 is of no use on a slider."""
+"""Log-odds; a threshold nearer to 0 or 1 is of no use on a slider, unless it is the run's own."""
 _TICKS: Final = (1e-4, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)
 
 
@@ -40,10 +40,11 @@ def explorer_values(tested: pd.DataFrame, chosen_on: pd.DataFrame, grouping: str
     scores = tested["p_normal"].to_numpy(np.float64)
     own = float(tested["threshold"].mean())
     with np.errstate(divide="ignore"):
-        inside = np.clip(logit(np.append(scores, own)), -_WIDEST, _WIDEST)
-    low, high = float(inside.min()) - 0.5, float(inside.max()) + 0.5
+        inside = np.clip(logit(scores), -_WIDEST, _WIDEST)
+        place = float(logit(own)) if 0.0 < own < 1.0 else float(np.copysign(_WIDEST, own - 0.5))
+    low, high = min(place, float(inside.min())) - 0.5, max(place, float(inside.max())) + 0.5
     grid = np.linspace(low, high, POINTS)
-    at = int(np.argmin(np.abs(grid - inside[-1])))
+    at = int(np.argmin(np.abs(grid - place)))
     thresholds = expit(grid)
     thresholds[at] = own if 0.0 < own < 1.0 else thresholds[at]
     curves = []
