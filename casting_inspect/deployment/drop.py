@@ -6,7 +6,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,7 @@ from casting_inspect.data.folders import SUFFIXES, UNREAD_SUFFIXES
 from casting_inspect.data.header import DecodeError, check_complete, read_header
 from casting_inspect.deployment.marks import mark_of
 from casting_inspect.deployment.mounted import Mounted
-from casting_inspect.deployment.sources import Item, Items
+from casting_inspect.deployment.sources import Item, Items, resolved_outputs
 from casting_inspect.errors import UserError
 
 _WRITING: Final = ".tmp .temp .part .partial .crdownload .download .filepart .writing .swp .lock"
@@ -68,10 +68,12 @@ def watch(drop: Drop, stop: threading.Event, say: Callable[[str], None]) -> Item
         say: Prints a line.
 
     Raises:
-        UserError: If the folder is not there, or gone for longer than ``patience``.
+        UserError: If the folder is not there, or gone for longer than ``patience``, or results
+            would lie around it.
     """
     if not drop.folder.is_dir():
         raise UserError(f"source={drop.folder}: there is no such folder to watch")
+    drop = replace(drop, outputs=tuple(resolved_outputs(drop.folder, drop.outputs)))
     found = Items(str(drop.folder), (), live=True, endless=True)
     found.each = _Watcher(drop, stop, found, say).items()
     return found
@@ -201,17 +203,20 @@ def _pause(stop: threading.Event, changed: threading.Event, seconds: float) -> N
 
 
 def _present(drop: Drop) -> dict[Path, _Look]:
-    """Return the regular files below the folder.
+    """Return the regular files below the folder, but not those of results (resolved folders).
 
     Raises:
         OSError: If the folder is not there.
     """
     next(drop.folder.iterdir(), None)
     now = time.monotonic()
-    within = [place.absolute() for place in drop.outputs]
+    of_results: dict[Path, bool] = {}
     found = {}
     for path in files_below(drop.folder):
-        if any(path.absolute().is_relative_to(place) for place in within):
+        if path.parent not in of_results:
+            parent = path.parent.resolve()
+            of_results[path.parent] = any(map(parent.is_relative_to, drop.outputs))
+        if of_results[path.parent]:
             continue
         try:
             status = path.stat()

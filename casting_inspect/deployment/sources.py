@@ -160,9 +160,7 @@ def _file_items(names: Iterable[str], root: Path) -> Iterator[Item]:
 
 def _folder(root: Path, outputs: list[Path], emptied: bool) -> Items:
     """Return the pictures below a folder, sorted within each of its folders."""
-    within = [place.resolve() for place in outputs]
-    if any(root.resolve().is_relative_to(place) for place in within):
-        raise UserError(f"source={root}: results must not go to the folder that is inspected")
+    within = resolved_outputs(root, outputs)
     found = Items(str(root), ())
     names: list[str] = []
     masks = _masks(root)
@@ -179,6 +177,21 @@ def _folder(root: Path, outputs: list[Path], emptied: bool) -> Items:
     found.each = (_file_item(name, root / name, home) for name in names)
     found.total = len(names)
     return found
+
+
+def resolved_outputs(root: Path, outputs: Iterable[Path]) -> list[Path]:
+    """Return the folders of results, resolved; all else below a folder is its pictures.
+
+    Raises:
+        UserError: If one is the folder itself or holds it.
+    """
+    within = [place.resolve() for place in outputs]
+    if _is_within(root, within):
+        raise UserError(
+            f"source={root}: results must not go to the folder that is inspected, nor to one that "
+            "it lies in"
+        )
+    return within
 
 
 def _masks(root: Path) -> set[str]:
@@ -248,7 +261,7 @@ def _fixed_part(pattern: str) -> int:
 
 
 def _is_within(file: Path, places: list[Path]) -> bool:
-    """Say whether a file lies in one of some resolved folders."""
+    """Say whether a file or folder is one of some resolved folders, or lies in one."""
     return bool(places) and any(file.resolve().is_relative_to(place) for place in places)
 
 
@@ -309,4 +322,13 @@ def _listed(lines: Iterable[bytes], root: Path, found: Items) -> Iterator[Item]:
         raise UserError("source=-: the list on standard input is empty: give a path a line")
 
 
-__all__ = ["Content", "DecodeError", "Item", "Items", "key_of", "open_items", "shown"]
+__all__ = [
+    "Content",
+    "DecodeError",
+    "Item",
+    "Items",
+    "key_of",
+    "open_items",
+    "resolved_outputs",
+    "shown",
+]

@@ -95,6 +95,33 @@ def test_folders_of_results_are_not_watched(tmp_path: Path, stop: threading.Even
     assert next(each, None) is None
 
 
+def test_folders_of_results_are_known_by_any_name(tmp_path: Path, stop: threading.Event) -> None:
+    """A drop folder through a link, and results in the folder that it leads to."""
+    real, link = tmp_path / "real", tmp_path / "link"
+    write_grey(real / "done" / "old.png", 1)
+    write_grey(real / "new.png", 1)
+    try:
+        link.symlink_to(real, target_is_directory=True)
+    except OSError:
+        pytest.skip("links cannot be made here")
+    for folder, done in ((link, real / "done"), (real, link / "done")):
+        each = iter(watch(drop_at(folder, outputs=(done,)), stop, print).each)
+        assert next(each).name == "new.png"
+        later(stop.set)
+        assert next(each, None) is None
+        stop.clear()
+
+
+@pytest.mark.parametrize("around", [".", "drop", "drop/../drop"])
+def test_results_around_the_drop_folder_are_refused(
+    tmp_path: Path, stop: threading.Event, around: str
+) -> None:
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    with pytest.raises(UserError, match="must not go to the folder that is inspected"):
+        watch(drop_at(folder, outputs=(tmp_path / around,)), stop, print)
+
+
 def test_a_folder_that_is_gone_is_waited_for(tmp_path: Path, stop: threading.Event) -> None:
     folder, said = tmp_path / "drop", list[str]()
     folder.mkdir()

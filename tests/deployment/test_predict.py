@@ -99,6 +99,8 @@ def test_a_folder_that_was_moved_away_before_a_kill_is_finished(
         (["source=camera:0", "sort.to=y", "sort.how=link"], "sort.how=copy"),
         (["source=camera:x"], "a camera has a number"),
         (["source=in", "sort.to=in"], "must not go to the folder"),
+        (["source=in", "watch=true", "sort.to=."], "must not go to the folder"),
+        (["source=in", "watch=true", "drop.done=in"], "must not go to the folder"),
         (["source=in", "sort.how=burn"], "must be one of copy, link, move"),
         (["source=in", "out=v.xlsx"], "must be a file that ends in .csv, .jsonl or .parquet"),
         (["source=in", "bach=3"], "batch"),
