@@ -10,6 +10,7 @@ from typing import Any, Final
 from casting_inspect.data.naming import names_from
 from casting_inspect.errors import UserError
 from casting_inspect.files import replace_json
+from casting_inspect.starting.encoding import require_unicode_words
 from casting_inspect.starting.enough import too_few
 from casting_inspect.starting.look import Look, look_at
 from casting_inspect.starting.mixture import mixed_folders
@@ -32,8 +33,8 @@ def agreed(wish: Wish, person: Person) -> dict[str, Any]:
         ``asked``, ``words`` and, once it is known, ``course``.
 
     Raises:
-        UserError: If names cannot be understood, nobody agrees, there are too few pictures, or the
-            folder holds another start.
+        UserError: If names cannot be understood or written down, nobody agrees, there are too few
+            pictures, or the folder holds another start.
     """
     found = _earlier(wish)
     if found is not None:
@@ -41,6 +42,7 @@ def agreed(wish: Wish, person: Person) -> dict[str, Any]:
         return found
     look = look_at(wish.source)
     words = _proposed(look, wish.words, person)
+    require_unicode_words(words)
     reading = read(look, words)
     person.say(f"{wish.source}: {len(look.pictures):,} pictures")
     for line in _lines(reading, words):

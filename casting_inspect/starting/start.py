@@ -22,6 +22,7 @@ from casting_inspect.labels import CLASS_NAMES
 from casting_inspect.shell import typed
 from casting_inspect.starting.afresh import command_afresh
 from casting_inspect.starting.agreement import LEAST, agreed, keep_course
+from casting_inspect.starting.encoding import require_unicode_places
 from casting_inspect.starting.enough import answer, too_few
 from casting_inspect.starting.mixture import mixed_sizes
 from casting_inspect.starting.plain_lines import audited, auditing, learning, prepared
@@ -53,6 +54,7 @@ def start(wish: Wish, *, yes: bool) -> list[str]:
     def say(text: str) -> None:
         console.print(printable(text))
 
+    require_unicode_places(wish)
     if wish.out.exists() and not wish.out.is_dir():
         raise UserError(f"out={wish.out}: is a file; name a folder")
     if is_within(wish.out, wish.source):
