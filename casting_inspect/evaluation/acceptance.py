@@ -74,6 +74,11 @@ class Acceptance:
     reasons: list[str]
     rows: pd.DataFrame
 
+    @property
+    def kept(self) -> bool:
+        """Whether the rates keep what was agreed, whatever else there is to object."""
+        return self.escape.result == ACCEPTED and self.overkill.result in (ACCEPTED, None)
+
 
 def acceptance_of(source: Source) -> Acceptance:
     """Return the verdict on a run's test, or on another tool's table.
@@ -83,13 +88,29 @@ def acceptance_of(source: Source) -> Acceptance:
     model that was tested; failed when the lower limit of a rate is above what was agreed.
     """
     rows = under_grouping(source.rows, source.grouping)
-    limits = limits_of(source)
-    escape = criterion("escape", rows, limits["max_escape"])
-    overkill = criterion("overkill", rows, limits["max_overkill"])
+    escape, overkill = criteria_of(source, rows).values()
     reasons = [*_objections(source), *_short(escape), *_short(overkill)]
     if FAILED in (escape.result, overkill.result):
         return Acceptance(FAILED, escape, overkill, reasons, rows)
     return Acceptance(NOT_SHOWN if reasons else ACCEPTED, escape, overkill, reasons, rows)
+
+
+def criteria_of(source: Source, rows: pd.DataFrame | None = None) -> dict[str, Criterion]:
+    """Return what was measured against each of ``LIMITS``, agreed on or not.
+
+    Args:
+        source: What is known of the run.
+        rows: Its rows under the headline's grouping, where they are at hand.
+    """
+    if rows is None:
+        rows = under_grouping(source.rows, source.grouping)
+    limits = limits_of(source)
+    return {key: criterion(key.removeprefix("max_"), rows, limits[key]) for key in LIMITS}
+
+
+def models_tested(source: Source) -> int:
+    """Return how many trained models judged the rows that are shown."""
+    return len(source.rows[["fold", "seed", "partition"]].drop_duplicates())
 
 
 def limits_of(source: Source) -> dict[str, float | None]:
@@ -144,11 +165,11 @@ def _objections(source: Source) -> list[str]:
             f"The split by {split} can have copies of a casting in training and in the test, and "
             "how many was not measured."
         )
-    models = len(source.rows[["fold", "seed", "partition"]].drop_duplicates())
-    if models > 1:
+    if (models := models_tested(source)) > 1:
         found.append(
-            f"{models} models were tested, each on other castings: that is an estimate of what "
-            "the method gives, no test of the one model that would go on the line."
+            f"{models} models were tested, each on castings that it had not learnt: that estimates "
+            "what inspectors made this way do, and limits that hold are reason enough to go on. "
+            "The one that goes on the line has still to judge castings that it has not learnt."
         )
     return found
 

@@ -15,10 +15,12 @@ import pytest
 from simulated_runs import castings, predictions, write_run
 
 from casting_inspect import evaluate
+from casting_inspect.evaluation.acceptance import acceptance_of
 from casting_inspect.evaluation.evaluate import evaluate_predictions
 from casting_inspect.evaluation.report.sources import read_source
 from casting_inspect.evaluation.report.verdict import asked, verdict
 from casting_inspect.evaluation.report.write import write_report
+from casting_inspect.starting.enough import Limits, answer
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
@@ -77,6 +79,31 @@ def test_the_verdict(tmp_path: Path, level: str, words: str, made: dict[str, Any
     found = first_words(finished(tmp_path / "run", **made))
     assert found[0] == level
     assert words in found[1]
+
+
+@pytest.mark.parametrize(("count", "enough"), [(60, True), (59, True), (58, False)])
+def test_report_start_and_acceptance_record_use_one_bound(
+    tmp_path: Path, count: int, enough: bool
+) -> None:
+    """Without an error 59 castings show 5 %: one-sided, 1 - 0.05^(1/59); two-sided 72 would."""
+    both = {"decide.max_escape": 0.05, "report.max_overkill": 0.05}
+    files = castings(normals=count, defectives=count, copies=1)
+    run = finished(tmp_path / "run", files, config=both, skill=50.0)
+    source = read_source(run, run / "predictions.csv")
+    found = verdict(source)
+    assert found.first.startswith("Yes" if enough else "Not yet")
+    bound = f"{100 * (1 - 0.05 ** (1 / count)):.1f} %"
+    assert f"one-sided 95 % upper limit, as in the acceptance record: {bound} esc" in found.more[0]
+    assert f"no escape rate below {bound}" in found.second
+    shown = answer(source.metrics["test"], Limits(0.05, 0.05))[1]
+    assert shown.startswith("That is enough" if enough else "That is not enough")
+    signed = acceptance_of(source)
+    assert signed.kept is enough
+    write_report(run)
+    page = (run / "acceptance.html").read_text(encoding="utf-8")
+    assert ("the rates keep every limit agreed on" in page) is enough
+    assert ("the limits hold for inspectors made this way" in " ".join(found.more)) is enough
+    assert "5 models were tested" in " ".join(signed.reasons)  # and no one of them alone
 
 
 def test_a_page_and_a_card(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from casting_inspect.evaluation.acceptance import (
     sample,
     slips_by_kind,
 )
-from casting_inspect.evaluation.claims import least_upper_limit
+from casting_inspect.evaluation.escape import upper_limit
 from casting_inspect.evaluation.parts import NO_CAPTURES
 from casting_inspect.evaluation.provenance import facts
 from casting_inspect.evaluation.report.sources import Source
@@ -32,6 +32,7 @@ _FIRST: Final = {
     NOT_SHOWN: "Not shown: this test does not show what was agreed on, nor the contrary.",
     FAILED: "Failed: a limit agreed on is exceeded.",
 }
+_KEPT: Final = "Not shown: the rates keep every limit agreed on, but a test needs more than that."
 _NAMES: Final = {
     "escape": ("Slip (escape)", "defective castings that pass"),
     "overkill": ("Pseudo-reject (overkill)", "good castings that are rejected"),
@@ -51,7 +52,7 @@ def page_values(source: Source, found: Acceptance) -> dict[str, Any]:
     return {
         "title": "Acceptance record",
         "level": _LEVELS[found.verdict],
-        "verdict": _FIRST[found.verdict],
+        "verdict": _KEPT if found.kept and found.reasons else _FIRST[found.verdict],
         "reasons": found.reasons,
         "identity": identity(source),
         "sample": _sample(source, found),
@@ -90,9 +91,9 @@ def limits(source: Source, found: Acceptance) -> list[str]:
     if escape and overkill:
         sentences.append(
             f"With {escape:,} defective and {overkill:,} good castings no rate of slip below "
-            f"{percent(least_upper_limit(escape), 1)} and none of pseudo-rejects below "
-            f"{percent(least_upper_limit(overkill), 1)} could be shown (two-sided 95 %), even "
-            "without any error."
+            f"{percent(upper_limit(0, escape), 1)} and none of pseudo-rejects below "
+            f"{percent(upper_limit(0, overkill), 1)} could be shown (one-sided 95 %, as above), "
+            "even without any error."
         )
     if not source.config:
         sentences.append(

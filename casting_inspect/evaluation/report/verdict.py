@@ -7,8 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from casting_inspect.evaluation.acceptance import limits_of
-from casting_inspect.evaluation.claims import TOLERATED, least_upper_limit
+from casting_inspect.evaluation.acceptance import (
+    ACCEPTED,
+    Criterion,
+    criteria_of,
+    limits_of,
+    models_tested,
+)
+from casting_inspect.evaluation.claims import TOLERATED
+from casting_inspect.evaluation.escape import upper_limit
 from casting_inspect.evaluation.report.sources import Source
 from casting_inspect.percent import percent
 
@@ -35,7 +42,11 @@ class Verdict:
 
 
 def verdict(source: Source) -> Verdict:
-    """Return the verdict on a run, or on another tool's table."""
+    """Return the verdict on a run, or on another tool's table.
+
+    A limit holds when the one-sided 95 % upper limit of its rate keeps it, as in the acceptance
+    record (``acceptance.criterion``).
+    """
     escape, overkill = error_rates(source)
     normals, defectives = (source.by_group[f"n_groups_{kind}"] for kind in ("normal", "defective"))
     at = threshold_words(source)
@@ -71,13 +82,18 @@ def verdict(source: Source) -> Verdict:
         first = f"Whether this is enough the line has to say: {rates}."
         more.append("No limit was asked for: decide=escape decide.max_escape=0.05 asks for one.")
         return Verdict("warn", first, second, more)
-    measured = {"max_escape": escape, "max_overkill": overkill}
+    measured = {key: one for key, one in criteria_of(source).items() if key in limits}
+    more.insert(0, _bounds(measured))
     wished = " and ".join(
         f"at most {percent(limit, 1)} {_ASKED[key]}" for key, limit in limits.items()
     )
-    if any(measured[key]["high"] > limit for key, limit in limits.items()):
+    if any(one.result != ACCEPTED for one in measured.values()):
         first = f"Not yet: {wished} were asked for and are not shown on the test; {rates}."
         return Verdict("warn", first, second, more)
+    if (models := models_tested(source)) > 1:
+        more.insert(1, f"{models} models were tested, each on other castings: the limits hold for "
+                       "inspectors made this way; the one that goes on the line has still to be "
+                       "tested (acceptance.html).")  # fmt: skip
     if "max_overkill" not in limits:
         first = f"{wished.capitalize()} hold, for parts like these: {rates}."
         more.insert(0, "Whether the line bears so many good parts rejected is not said: "
@@ -104,6 +120,15 @@ def _looks(source: Source) -> str:
 def asked(source: Source) -> dict[str, float]:
     """Return the limits agreed on, of the report or else of the rule: max_escape, max_overkill."""
     return {key: limit for key, limit in limits_of(source).items() if limit is not None}
+
+
+def _bounds(measured: Mapping[str, Criterion]) -> str:
+    """Return what the limits are measured by."""
+    each = " and ".join(f"{percent(one.high, 1)} {_ASKED[key]}" for key, one in measured.items())
+    return (
+        f"Limits are held against the one-sided 95 % upper limit, as in the acceptance record: "
+        f"{each}; numbers in brackets are two-sided."
+    )
 
 
 def decisions(source: Source) -> list[Mapping[str, Any]]:
@@ -154,8 +179,8 @@ def _unsupported(source: Source, normals: int, defectives: int) -> str:
     if normals and defectives:
         found.append(
             f"with {defectives:,} defective and {normals:,} good castings, even without any error "
-            f"no escape rate below {percent(least_upper_limit(defectives), 1)} and no overkill "
-            f"rate below {percent(least_upper_limit(normals), 1)} could be shown"
+            f"no escape rate below {percent(upper_limit(0, defectives), 1)} and no overkill "
+            f"rate below {percent(upper_limit(0, normals), 1)} could be shown (one-sided 95 %)"
         )
     split = str((source.config.get("data") or {}).get("split") or "")
     found.append(
