@@ -27,6 +27,8 @@ _MAGIC: Final = (
     (b"MM\0+", "TIFF"),
     (b"BM", "BMP"),
 )
+END_SHOWN: Final = frozenset(("JPEG", "PNG"))
+"""Formats whose end marker or checksums show that no byte between is yet to be written."""
 _HEIF_BRANDS: Final = frozenset(
     (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 )
@@ -236,12 +238,13 @@ def _whole(value: object) -> tuple[int, ...]:
 
 
 def check_complete(data: bytes, header: Header) -> None:
-    """Check that a JPEG, PNG or TIFF is there to its end.
+    """Check that a JPEG, PNG, TIFF or BMP is there to its end.
 
     Decoders differ in what they make of a truncated file: an exception, a grey area or black rows,
     by format and version. JPEG: the end marker after the last scan. PNG: every chunk with its
-    checksum. TIFF: every strip or tile inside the file. BMP and WebP are left to Pillow, which
-    refuses them.
+    checksum. TIFF: every strip or tile inside the file. BMP: the last pixel, or all of what is
+    compressed. WebP is left to Pillow, which refuses it. A TIFF or BMP whose writer began with
+    a file of full length passes (see ``END_SHOWN``).
 
     Raises:
         DecodeError: If bytes are missing or a PNG's checksum is wrong.
@@ -256,6 +259,25 @@ def check_complete(data: bytes, header: Header) -> None:
             ends = [at + size for at, size in zip(tags[offsets], tags[lengths], strict=False)]
             if ends and max(ends) > len(data):
                 raise DecodeError(f"truncated ({max(ends) - len(data)} bytes are missing)")
+    if header.format == "BMP" and (missing := _bmp_end(data) - len(data)) > 0:
+        raise DecodeError(f"truncated ({missing} bytes are missing)")
+
+
+def _bmp_end(data: bytes) -> int:
+    """Return where the pixels of a BMP end; rows take multiples of 4 bytes, the last may lack some.
+
+    The size in its header is not asked: writers get it wrong.
+    """
+    start, kind = struct.unpack_from("<II", data, 10)
+    if kind == 12:  # OS/2
+        width, height, _, bits = struct.unpack_from("<HHHH", data, 18)
+        compression = size = 0
+    else:
+        width, height, _, bits, compression, size = struct.unpack_from("<iiHHII", data, 18)
+    if compression not in (0, 3, 6):  # neither plain nor with masks of its own
+        return int(start + size)
+    row = (width * bits + 31) // 32 * 4
+    return int(start + row * (abs(height) - 1) + (width * bits + 7) // 8)
 
 
 def _jpeg_ends(data: bytes) -> bool:

@@ -13,7 +13,13 @@ from typing import Any, Final
 
 from casting_inspect.data.archive import files_below
 from casting_inspect.data.folders import SUFFIXES, UNREAD_SUFFIXES
-from casting_inspect.data.header import DecodeError, check_complete, read_header
+from casting_inspect.data.header import (
+    END_SHOWN,
+    DecodeError,
+    check_complete,
+    format_of,
+    read_header,
+)
 from casting_inspect.deployment.marks import mark_of
 from casting_inspect.deployment.mounted import Mounted
 from casting_inspect.deployment.sources import Item, Items, resolved_outputs
@@ -24,6 +30,8 @@ TEMPORARY: Final = frozenset(_WRITING.split())
 """Endings of files that their writer renames when they are complete."""
 SECOND_LOOK: Final = 0.05
 """Seconds between two looks after the system has told of a change."""
+QUIET: Final = 2.0
+"""Seconds without a change after which a file is complete whose format cannot show that it is."""
 KEPT: Final = 1000
 """Files that are no pictures which are remembered by name."""
 
@@ -60,7 +68,9 @@ def watch(drop: Drop, stop: threading.Event, say: Callable[[str], None]) -> Item
     """Return the pictures of a drop folder, without end, in the order in which they came.
 
     A file is taken when two looks find the same size and time and it is complete to its end
-    marker, or when it has not changed for ``settle`` seconds. Temporary names are passed over.
+    marker, or when it has not changed for ``settle`` seconds. A BMP, TIFF, WebP or HEIC may have
+    its full length before its pixels, so it must not have changed for ``QUIET`` seconds either.
+    Temporary names are passed over.
 
     Args:
         drop: The folder and how to watch it.
@@ -229,9 +239,14 @@ def _present(drop: Drop) -> dict[Path, _Look]:
 
 def _is_ready(path: Path, look: _Look, settle: float) -> bool:
     """Say whether a file that has not changed is complete, or will not become so."""
-    if time.monotonic() - look.since >= settle:
+    unchanged = time.monotonic() - look.since
+    if unchanged >= settle:
         return True
     try:
+        with path.open("rb") as stream:
+            start = stream.read(16)
+        if format_of(start) not in END_SHOWN and unchanged < QUIET:
+            return False
         data = path.read_bytes()
         check_complete(data, read_header(data))
     except (DecodeError, OSError):  # still being written, or held by its writer

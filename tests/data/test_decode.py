@@ -23,7 +23,7 @@ from casting_inspect.data.decode import (
     read_square,
     resize_square,
 )
-from casting_inspect.data.header import read_header, register_heif
+from casting_inspect.data.header import check_complete, read_header, register_heif
 from casting_inspect.errors import UserError
 
 RNG = np.random.default_rng(20)
@@ -498,6 +498,17 @@ def test_a_file_whose_tail_was_never_written_is_truncated(name: str) -> None:
     kept = len(data) // 2
     with pytest.raises(DecodeError):
         decode(data[:kept] + bytes(len(data) - kept))
+
+
+@settings(deadline=None)
+@given(st.integers(1, 70), st.sampled_from(["L", "RGB", "RGBA", "1", "P"]))
+def test_a_bmp_is_complete_with_its_last_pixel(width: int, mode: str) -> None:
+    """What Pillow writes ends with 3 bytes at most that fill up the last row."""
+    image = Image.fromarray(np.arange(7 * width, dtype=np.uint8).reshape(7, width)).convert(mode)
+    data = saved(image, "BMP")
+    check_complete(data, read_header(data))
+    with pytest.raises(DecodeError, match="truncated"):
+        check_complete(data[:-4], read_header(data))
 
 
 def test_a_flipped_bit_in_a_png_is_noticed() -> None:

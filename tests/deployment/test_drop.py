@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from stubs import grey_png, write_grey
 
 from casting_inspect.deployment.drop import Drop, watch
+from casting_inspect.deployment.marks import mark_of
 from casting_inspect.deployment.sources import Item
 from casting_inspect.errors import UserError
 
@@ -62,6 +64,46 @@ def test_a_file_is_taken_when_its_last_byte_is_there(tmp_path: Path, stop: threa
     part.write_bytes(data)
     thread.join()
     assert [item.name for item in taken] == ["slow.png"]
+
+
+def picture_as(ending: str) -> bytes:
+    """Return a picture whose format has neither an end marker nor a checksum."""
+    import cv2
+
+    done, data = cv2.imencode(ending, np.arange(64 * 64).astype(np.uint8).reshape(64, 64) // 3)
+    assert done
+    return bytes(data.tobytes())
+
+
+@pytest.mark.parametrize("ending", [".bmp", ".tif", ".webp"])
+def test_half_a_picture_is_not_taken_however_quiet_it_is(
+    tmp_path: Path, stop: threading.Event, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    monkeypatch.setattr("casting_inspect.deployment.drop.QUIET", 0.1)
+    data = picture_as(ending)
+    part = tmp_path / f"half{ending}"
+    part.write_bytes(data[: len(data) // 2])
+    each = iter(watch(drop_at(tmp_path), stop, print).each)
+    began = time.monotonic()
+    later(lambda: part.write_bytes(data), 0.5)
+    assert next(each).name == part.name
+    assert time.monotonic() - began > 0.5
+
+
+@pytest.mark.parametrize("ending", [".bmp", ".tif", ".webp"])
+def test_a_picture_that_had_its_length_before_its_pixels_is_taken_when_it_is_quiet(
+    tmp_path: Path, stop: threading.Event, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    monkeypatch.setattr("casting_inspect.deployment.drop.QUIET", 0.4)
+    data = picture_as(ending)
+    part = tmp_path / f"slow{ending}"
+    kept = len(data) // 2
+    part.write_bytes(data[:kept] + bytes(len(data) - kept))
+    each = iter(watch(drop_at(tmp_path), stop, print).each)
+    later(lambda: part.write_bytes(data), 0.2)  # ten looks at the full length
+    item = next(each)
+    assert part.read_bytes() == data
+    assert item.mark == mark_of(part.stat())
 
 
 def test_a_file_that_stays_incomplete_is_taken_at_last(
