@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from casting_inspect.evaluation.claims import least_upper_limit
 from casting_inspect.evaluation.escape import castings_needed, upper_limit
 from casting_inspect.evaluation.sampling_plan import smallest_plan
 
@@ -31,32 +31,45 @@ def headline_figures(test: Mapping[str, Any]) -> Mapping[str, Any]:
     return figures
 
 
-def answer(test: Mapping[str, Any], limits: Limits, *, strict: bool = False) -> list[str]:
+@dataclass(frozen=True)
+class Bounds:
+    """One-sided 95 % upper limits of the two rates by casting, by which it is decided.
+
+    Attributes:
+        escape: Of the share of defective castings that pass, 0 to 1.
+        overkill: Of the share of good castings that are rejected, 0 to 1.
+    """
+
+    escape: float
+    overkill: float
+
+
+def answer(
+    test: Mapping[str, Any], limits: Limits, bounds: Bounds, *, strict: bool = False
+) -> list[str]:
     """Return two sentences: what the inspector does, and whether that is enough.
 
     Args:
         test: The figures of the test split in ``metrics.json``.
         limits: What the line asks for.
+        bounds: What is held against them.
         strict: Whether the threshold is one at which no known defective casting passes, because
             there are too few of them for what was asked.
     """
     figures = headline_figures(test)
-    return [_does(figures), _enough(figures, limits, strict)]
+    return [_does(figures, bounds), _enough(figures, limits, bounds, strict)]
 
 
-def _does(figures: Mapping[str, Any]) -> str:
+def _does(figures: Mapping[str, Any], bounds: Bounds) -> str:
+    escape, overkill = (figures[f"{key}_rate_by_group"]["value"] for key in ("escape", "overkill"))
     return (
-        f"Of 100 defective castings {_of_hundred(figures['escape_rate_by_group'])} would pass, and "
-        f"of 100 good castings {_of_hundred(figures['overkill_rate_by_group'])} would be rejected "
+        f"Of 100 defective castings about {_number(100 * escape)} (at most "
+        f"{_highest(bounds.escape)}) would pass, and of 100 good castings about "
+        f"{_number(100 * overkill)} (at most {_highest(bounds.overkill)}) would be rejected "
         f"(found on {figures['n_groups_defective']:,} defective and "
-        f"{figures['n_groups_normal']:,} good castings that the inspector had never seen; the "
-        "truth lies between the numbers in brackets with 95 % confidence)."
+        f"{figures['n_groups_normal']:,} good castings that the inspector had never seen; each "
+        "'at most' holds with 95 % confidence)."
     )
-
-
-def _of_hundred(figure: Mapping[str, Any]) -> str:
-    value, low, high = (_number(100 * figure[key]) for key in ("value", "low", "high"))
-    return f"about {value} ({low} to {high})"
 
 
 def _number(value: float) -> str:
@@ -64,12 +77,18 @@ def _number(value: float) -> str:
     return f"{value:.0f}" if value >= 9.95 or value == 0 else f"{value:.1f}"
 
 
-def _enough(figures: Mapping[str, Any], limits: Limits, strict: bool) -> str:
+def _highest(bound: float) -> str:
+    """Return an upper limit in castings of 100, rounded up, so that it stays on its side."""
+    value = 100 * bound
+    scale = 100 if value < 1 else 10
+    return f"{math.ceil(round(value * scale, 6)) / scale:g}"
+
+
+def _enough(figures: Mapping[str, Any], limits: Limits, bounds: Bounds, strict: bool) -> str:
     """Return whether the rates keep the limits, surely, and how many castings would show it."""
     escape, overkill = (figures[f"{key}_rate_by_group"]["value"] for key in ("escape", "overkill"))
     defective, good = figures["n_groups_defective"], figures["n_groups_normal"]
-    passes = upper_limit(escape * defective, defective)
-    rejected = upper_limit(overkill * good, good)
+    passes, rejected = bounds.escape, bounds.overkill
     asked = (
         f"at most {100 * limits.max_escape:g} of 100 defective castings may pass and at most "
         f"{100 * limits.max_overkill:g} of 100 good ones be rejected"
@@ -77,7 +96,8 @@ def _enough(figures: Mapping[str, Any], limits: Limits, strict: bool) -> str:
     if passes <= limits.max_escape and rejected <= limits.max_overkill:
         return (
             f"That is enough for a line on which {asked}, for castings like these in the same "
-            "light; a new lot, camera or part has to be tested again."
+            "light; a new lot, camera or part has to be tested again, and this very inspector, "
+            "before it decides on a line, with castings that it has not learnt from."
         )
     reasons = []
     if passes > limits.max_escape:
@@ -95,7 +115,7 @@ def _escapes(rate: float, castings: int, bound: float, limit: float) -> str:
             f"which none passes, {castings_needed(limit, 1):,} with one"
         )
     return (
-        f"{castings:,} defective castings are too few to know, for up to {_number(100 * bound)} of "
+        f"{castings:,} defective castings are too few to know, for up to {_highest(bound)} of "
         f"100 could pass; it takes {_would_do(rate, castings, limit)}"
     )
 
@@ -112,7 +132,7 @@ def _rejects(rate: float, castings: int, bound: float, limit: float, strict: boo
             "or a line that bears it"
         )
     return (
-        f"{castings:,} good castings are too few to know, for up to {_number(100 * bound)} of 100 "
+        f"{castings:,} good castings are too few to know, for up to {_highest(bound)} of 100 "
         f"could be rejected; it takes {_would_do(rate, castings, limit)}"
     )
 
@@ -139,7 +159,7 @@ def too_few(defective: int, good: int, least: int) -> str | None:
         return None
     return (
         f"{defective:,} defective and {good:,} good castings are too few to learn from and to test "
-        f"on: even without any error up to {_number(100 * least_upper_limit(max(1, defective)))} "
+        f"on: even without any error up to {_highest(upper_limit(0.0, max(1, defective)))} "
         f"of 100 defective castings could pass. Photograph at least {least} different castings of "
         f"each class, better 100; {castings_needed(0.05):,} of each show 5 of 100, "
         f"{castings_needed(0.01):,} show 1 of 100"

@@ -12,7 +12,7 @@ from casting_inspect.data.manifest import make_frame, write_manifest
 from casting_inspect.errors import UserError
 from casting_inspect.starting import start as steps
 from casting_inspect.starting.agreement import agreed
-from casting_inspect.starting.enough import Limits
+from casting_inspect.starting.enough import Bounds, Limits
 from casting_inspect.starting.proposal import Words
 from casting_inspect.starting.questions import Person
 from casting_inspect.starting.wish import Wish, place_for
@@ -114,6 +114,7 @@ def ran(monkeypatch: pytest.MonkeyPatch, wish: Wish, good: int) -> list[list[str
             wish.run.mkdir(parents=True)
             (wish.run / "metrics.json").write_text(json.dumps({"test": test}))
 
+    monkeypatch.setattr(steps, "bounds_of", lambda _: Bounds(0.221, 0.221))
     course = {"words": ["model=cnn"], "image_size": 128, "time": "2 minutes"}
     monkeypatch.setattr(steps, "run_step", run_step)
     monkeypatch.setattr("casting_inspect.starting.course.chosen_course", lambda *_: course)
