@@ -356,6 +356,7 @@ class EvaluateSchema:
 
     predictions: str = field(default=MISSING, metadata=text())
     out: str = field(default=MISSING, metadata=text())
+    labels: str | None = field(default=None, metadata=text())
     stress: bool = False
     stress_limit: int | None = field(default=120, metadata=at_least(1))
     calibration: str | None = field(default=None, metadata=one_of("temperature", "platt"))

@@ -56,7 +56,7 @@ def read_predictions(path: Path) -> pd.DataFrame:
     Raises:
         UserError: If the file cannot be read or a cell is wrong: file and row (header: row 1).
     """
-    table, rows = _read_cells(path)
+    table, rows = read_text(path)
     return complete_predictions(table, where=str(path), rows=rows)
 
 
@@ -132,8 +132,16 @@ def _shortest(value: float) -> str:
     return f"{value:.9g}" if float(np.float32(value)) == value else repr(float(value))
 
 
-def _read_cells(path: Path) -> tuple[pd.DataFrame, list[int]]:
-    """Return all cells as text and the row number of each record; blank lines are left out."""
+def read_text(path: Path, required: Sequence[str] = REQUIRED) -> tuple[pd.DataFrame, list[int]]:
+    """Return all cells as text and the row number of each record; blank lines are left out.
+
+    Args:
+        path: Any table that `spreadsheet.read_cells` reads, with decimal points or commas.
+        required: Columns that it must have.
+
+    Raises:
+        UserError: If it cannot be read, lacks a column, has one twice, or holds no rows.
+    """
     header, kept = read_cells(path)
     for row, cells in kept:
         if len(cells) != len(header):
@@ -147,21 +155,27 @@ def _read_cells(path: Path) -> tuple[pd.DataFrame, list[int]]:
     if len(columns) != len(header):
         twice = next(name for name in header if header.count(name) > 1)
         raise UserError(f"{path}: two columns are called '{twice}'; rename one.")
-    _check_columns(header, str(path))
+    _check_columns(header, str(path), required)
     if not kept:
         raise UserError(f"{path}: holds no predictions; one row a file is expected.")
     return pd.DataFrame(columns), [row for row, _ in kept]
 
 
-def _check_columns(found: Sequence[str], where: str) -> None:
-    missing = [column for column in REQUIRED if column not in found]
+def _check_columns(found: Sequence[str], where: str, required: Sequence[str] = REQUIRED) -> None:
+    missing = [column for column in required if column not in found]
     if missing:
         names = [str(column) for column in found]
         unknown = [name for name in names if name not in COLUMNS]
         raise UserError(
             f"{where}: has no column '{missing[0]}' (found: {', '.join(names) or 'none'}); "
-            f"add it or rename one.{suggestion(missing[0], unknown)}"
+            f"add it or rename one.{suggestion(missing[0], unknown)}{_advice(missing, names)}"
         )
+
+
+def _advice(missing: Sequence[str], names: Sequence[str]) -> str:
+    if missing == ["label"] and {"verdict", "milliseconds"} <= {*names}:
+        return " Of a table of predict: evaluate labels=DIR brings them, from a folder or manifest."
+    return ""
 
 
 class _Checker:
