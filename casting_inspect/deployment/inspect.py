@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 from casting_inspect.deployment.ledger import UNDER_WAY, Ledger
+from casting_inspect.deployment.lock import held
 from casting_inspect.deployment.placing import Sorting, draw_heatmap, put, safe_path
 from casting_inspect.deployment.rows import Table, check_same
 from casting_inspect.deployment.sources import Item, Items, key_of
@@ -93,11 +94,13 @@ def inspect(
         stop: Ends it before its end; signals set it too.
 
     Raises:
-        UserError: If the table cannot be written or gone on with, or the source is gone.
+        UserError: If the table cannot be written or gone on with, another process writes it, or the
+            source is gone.
     """
     stop = stop or threading.Event()
     with ExitStack() as around:
         around.callback(items.close)
+        around.enter_context(held(wanted.out))
         table = Table(wanted.out, resume=wanted.resume, live=items.endless)
         around.callback(table.close)
         caught = around.enter_context(_stopped_by_signals(stop))

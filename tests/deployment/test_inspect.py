@@ -309,6 +309,21 @@ def test_a_drop_folder_that_is_unmounted_and_mounted_again_doubles_no_row(
     assert rows_in(out)[-1].path == "new.png"
 
 
+def test_two_inspections_do_not_write_one_table(folder: Path, tmp_path: Path) -> None:
+    out, second = tmp_path / "v.csv", list[str]()
+
+    def start_another() -> None:
+        with pytest.raises(UserError, match="another process is writing it"):
+            run(open_items(str(folder)), Wanted(out, resume=True))
+        second.append("refused")
+
+    (folder / "broken.png").unlink()
+    run(open_items(str(folder)), Wanted(out, resume=True), PullsAt(start_another))
+    assert second == ["refused"]
+    assert len(rows_in(out)) == len(VALUES)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "v.csv"]
+
+
 def test_what_a_kill_left_in_the_drop_folder_is_moved(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "v.csv"
     drop_run(folder, Wanted(out, resume=True), 4)  # rows, and nothing moved
