@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from casting_inspect.evaluation.acceptance import criteria_of
 from casting_inspect.evaluation.escape import castings_needed, upper_limit
+from casting_inspect.evaluation.report.sources import read_source
 from casting_inspect.evaluation.sampling_plan import smallest_plan
 
 
@@ -42,6 +45,16 @@ class Bounds:
 
     escape: float
     overkill: float
+
+
+def bounds_of(run: Path) -> Bounds:
+    """Return the limits of a run's rates as its report and its acceptance record have them.
+
+    Args:
+        run: The folder of a finished run.
+    """
+    found = criteria_of(read_source(run, run / "predictions.csv"))
+    return Bounds(found["max_escape"].high, found["max_overkill"].high)
 
 
 def answer(

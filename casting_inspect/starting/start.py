@@ -23,7 +23,7 @@ from casting_inspect.shell import typed
 from casting_inspect.starting.afresh import command_afresh
 from casting_inspect.starting.agreement import LEAST, agreed, keep_course
 from casting_inspect.starting.encoding import require_unicode_places
-from casting_inspect.starting.enough import Bounds, answer, too_few
+from casting_inspect.starting.enough import answer, bounds_of, too_few
 from casting_inspect.starting.mixture import mixed_sizes
 from casting_inspect.starting.plain_lines import audited, auditing, learning, prepared
 from casting_inspect.starting.proposal import Words
@@ -164,21 +164,12 @@ def _course(wish: Wish, frame: pd.DataFrame, say: Say) -> dict[str, Any]:
     return course
 
 
-def bounds_of(wish: Wish) -> Bounds:
-    """Return what the run's test bounds the two rates by, as its report and its record have it."""
-    from casting_inspect.evaluation.acceptance import criteria_of
-    from casting_inspect.evaluation.report.sources import read_source
-
-    found = criteria_of(read_source(wish.run, wish.run / "predictions.csv"))
-    return Bounds(found["max_escape"].high, found["max_overkill"].high)
-
-
 def _answered(wish: Wish, say: Say) -> list[str]:
     """Say the two sentences, and where to read and what to do next."""
     metrics = json.loads((wish.run / "metrics.json").read_text(encoding="utf-8"))
     decision = metrics.get("protocol", {}).get("decision") or {}
     strict = decision.get("facts", {}).get("supported") is False
-    sentences = answer(metrics["test"], wish.limits, bounds_of(wish), strict=strict)
+    sentences = answer(metrics["test"], wish.limits, bounds_of(wish.run), strict=strict)
     say("")
     for sentence in sentences:
         say(sentence)

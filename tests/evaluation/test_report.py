@@ -20,7 +20,7 @@ from casting_inspect.evaluation.evaluate import evaluate_predictions
 from casting_inspect.evaluation.report.sources import read_source
 from casting_inspect.evaluation.report.verdict import asked, verdict
 from casting_inspect.evaluation.report.write import write_report
-from casting_inspect.starting.enough import Limits, answer
+from casting_inspect.starting.enough import Limits, answer, bounds_of
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
@@ -95,7 +95,7 @@ def test_report_start_and_acceptance_record_use_one_bound(
     bound = f"{100 * (1 - 0.05 ** (1 / count)):.1f} %"
     assert f"one-sided 95 % upper limit, as in the acceptance record: {bound} esc" in found.more[0]
     assert f"no escape rate below {bound}" in found.second
-    shown = answer(source.metrics["test"], Limits(0.05, 0.05))[1]
+    shown = answer(source.metrics["test"], Limits(0.05, 0.05), bounds_of(run))[1]
     assert shown.startswith("That is enough" if enough else "That is not enough")
     signed = acceptance_of(source)
     assert signed.kept is enough
