@@ -14,6 +14,7 @@ from casting_inspect.auditing.examine import Audit
 from casting_inspect.auditing.findings import SEVERITIES, Finding, counted, share_words
 from casting_inspect.auditing.shortcuts import NAMES
 from casting_inspect.data.manifest import dataset_digest
+from casting_inspect.evaluation.casting_names import casting_names
 from casting_inspect.evaluation.claims import claims
 from casting_inspect.page import data_uri
 from casting_inspect.shell import typed
@@ -60,7 +61,7 @@ def page_values(audit: Audit, out: Path, cache: Path | None = None) -> dict[str,
         "largest": [_largest(audit, room, label) for label in ("normal", "defective")],
         "shortcuts": _shortcut_rows(audit.finding("shortcuts").details["figures"]),
         "layouts": audit.finding("odd_layouts").details["layouts"][:_LISTED],
-        "claims": claims(counts["normal"], counts["defective"], len(frame), ["group"]),
+        "claims": claims(counts["normal"], counts["defective"], casting_names(frame), ["group"]),
         "command": _next_command(audit.root, out),
         "method": _method(audit),
         "digest": dataset_digest(frame),

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from casting_inspect.evaluation.casting_names import casting_names, casting_note
 from casting_inspect.evaluation.claims import TOLERATED, leaky_splits
 from casting_inspect.evaluation.escape import CONFIDENCE, castings_needed
 from casting_inspect.evaluation.intervals import rate_limits
@@ -165,6 +166,9 @@ def _objections(source: Source) -> list[str]:
             f"The split by {split} can have copies of a casting in training and in the test, and "
             "how many was not measured."
         )
+    names = casting_names(source.rows)
+    if names.unknown:
+        found.append(casting_note(names, "these bounds"))
     if (models := models_tested(source)) > 1:
         found.append(
             f"{models} models were tested, each on castings that it had not learnt: that estimates "

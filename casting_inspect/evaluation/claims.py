@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import hypot
 from typing import Final
 
+from casting_inspect.evaluation.casting_names import CastingNames, casting_note
 from casting_inspect.evaluation.intervals import clopper_pearson
 
 TOLERATED: Final = 0.02
@@ -30,13 +31,13 @@ def most_balanced_accuracy(normals: int, defectives: int) -> float:
     return 1.0 - hypot(least_upper_limit(normals), least_upper_limit(defectives)) / 2.0
 
 
-def claims(normals: int, defectives: int, files: int, splits: Sequence[str]) -> list[str]:
+def claims(normals: int, defectives: int, names: CastingNames, splits: Sequence[str]) -> list[str]:
     """Return the sentences that stand under every comparison.
 
     Args:
         normals: Groups of normal castings tested.
         defectives: Groups of defective castings tested.
-        files: Test files.
+        names: Where the groups of the test files come from.
         splits: ``data.split`` of the runs, each once; empty where unknown.
     """
     found = []
@@ -60,11 +61,8 @@ def claims(normals: int, defectives: int, files: int, splits: Sequence[str]) -> 
             f"A {' or '.join(leaky)} split can have copies of one photograph in training and in "
             "test; its figures say little about a new casting."
         )
-    if normals + defectives == files:
-        found.append(
-            "No groups are known: every file counts as its own casting. If files are copies of one "
-            "photograph, these intervals and tests are far too sure of themselves."
-        )
+    if note := casting_note(names):
+        found.append(note)
     if not splits:
         found.append(
             "How these tables were split is not known: whether copies of one photograph are in "

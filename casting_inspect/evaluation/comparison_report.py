@@ -7,6 +7,7 @@ from pathlib import Path
 
 from casting_inspect.errors import UserError
 from casting_inspect.evaluation import comparison_tables
+from casting_inspect.evaluation.casting_names import casting_names
 from casting_inspect.evaluation.claims import claims
 from casting_inspect.evaluation.comparison import Comparison, compare
 from casting_inspect.evaluation.comparison_page import page_values
@@ -53,7 +54,7 @@ def notes_of(comparison: Comparison, gathered: Gathered) -> list[str]:
     notes = claims(
         first.figures["n_groups_normal"],
         first.figures["n_groups_defective"],
-        first.table["path"].nunique(),
+        casting_names(gathered.runs[0].table),
         splits_of(gathered.runs),
     )
     lacking = [one for one in comparison.contenders if one.needs_seeds]

@@ -15,6 +15,7 @@ from markdown_it import MarkdownIt
 from simulated_runs import castings, predictions, write_run
 
 from casting_inspect.errors import UserError
+from casting_inspect.evaluation.casting_names import CastingNames
 from casting_inspect.evaluation.claims import claims, least_upper_limit, most_balanced_accuracy
 from casting_inspect.evaluation.comparison_figure import escape_overkill_figure
 from casting_inspect.evaluation.comparison_report import compare_runs
@@ -239,12 +240,15 @@ def test_the_figure_has_a_point_and_two_intervals_a_model(runs: Path, tmp_path: 
 def test_what_28_good_photographs_can_show() -> None:
     assert f"{least_upper_limit(28):.3f}" == "0.123"
     assert f"{most_balanced_accuracy(28, 142):.3f}" == "0.937"
-    text = " ".join(claims(28, 142, 8648, ["group"]))
+    text = " ".join(claims(28, 142, CastingNames(8648, 0, 0), ["group"]))
     assert "an overkill rate up to 12.3 %" in text
     assert "no balanced accuracy above 0.937" in text
     assert "never for a new lot" in text
-    assert "copies of one photograph in training" in " ".join(claims(28, 142, 8648, ["vendor"]))
-    assert "No groups are known" in " ".join(claims(3, 4, 7, ["file"]))
+    assert "copies of one photograph in training" in " ".join(
+        claims(28, 142, CastingNames(8648, 0, 0), ["vendor"])
+    )
+    assert "no casting named" in " ".join(claims(3, 4, CastingNames(0, 0, 7), ["file"]))
+    assert "no casting named" not in " ".join(claims(3, 4, CastingNames(7, 0, 0), ["group"]))
 
 
 def test_small_p_values_are_not_rounded_to_zero() -> None:

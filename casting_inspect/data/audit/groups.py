@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from casting_inspect.data.audit import kept_answers
 from casting_inspect.data.folds import units_of
+from casting_inspect.data.found_names import found_name
 from casting_inspect.files import cache_root, sha256_of_file
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 VERSION: Final = 1
 """Raised whenever the same pictures would give other groups for a reason in this module."""
-_DIGITS: Final = 12
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def _named(ordered: pd.DataFrame, found: Grouping) -> tuple[pd.DataFrame, dict[s
         names = pd.Series(given[rows][given[rows] != ""])
         new = rows[given[rows] == ""]
         if names.empty:
-            group[rows] = "g" + ordered["sha256"].iloc[rows].min()[:_DIGITS]
+            group[rows] = found_name(ordered["sha256"].iloc[rows].min())
         elif len(new):
             counts = names.value_counts()
             group[new] = min(counts.index[counts == counts.max()])
@@ -198,7 +198,7 @@ def _wide(
     units = units_of(pd.DataFrame(both))
     smallest = ordered["sha256"].groupby(units).transform("min")
     names: NDArray[np.object_] = np.array(
-        [f"w{digest[:_DIGITS]}" for digest in smallest], dtype=object
+        [found_name(digest, wide=True) for digest in smallest], dtype=object
     )
     return names
 

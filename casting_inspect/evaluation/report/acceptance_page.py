@@ -15,6 +15,7 @@ from casting_inspect.evaluation.acceptance import (
     sample,
     slips_by_kind,
 )
+from casting_inspect.evaluation.casting_names import casting_names, casting_note
 from casting_inspect.evaluation.escape import upper_limit
 from casting_inspect.evaluation.parts import NO_CAPTURES
 from casting_inspect.evaluation.provenance import facts
@@ -107,12 +108,9 @@ def limits(source: Source, found: Acceptance) -> list[str]:
             f"A person looks at {defective} of the defective castings and {good} of the good ones; "
             "that the person is right is no part of this test."
         )
-    groups = found.rows["group"].nunique()
-    if groups == len(found.rows):
-        sentences.append(
-            "Every picture counts as a casting of its own, as no groups are known; several "
-            "pictures of one casting would make these bounds too narrow."
-        )
+    names = casting_names(source.rows)
+    if not names.unknown and (note := casting_note(names, "these bounds")):
+        sentences.append(note)
     sentences.append(
         "The true class of each casting is taken as it was written down; errors in it count as "
         "errors of the inspector."

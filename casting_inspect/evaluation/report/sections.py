@@ -10,6 +10,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from casting_inspect.evaluation import comparison_tables
+from casting_inspect.evaluation.casting_names import casting_names
 from casting_inspect.evaluation.claims import claims
 from casting_inspect.evaluation.provenance import facts
 from casting_inspect.evaluation.report.explorer import explorer_values
@@ -156,7 +157,7 @@ def notes(source: Source) -> list[str]:
         *claims(
             source.by_group["n_groups_normal"],
             source.by_group["n_groups_defective"],
-            source.files["path"].nunique(),
+            casting_names(source.rows),
             [split] if split else [],
         ),
     ]
