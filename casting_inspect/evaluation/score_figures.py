@@ -30,6 +30,8 @@ from casting_inspect.evaluation.metrics import (
     fits_of,
     truths,
 )
+from casting_inspect.evaluation.predictions import BAND
+from casting_inspect.evaluation.review_figures import three_verdicts
 
 _Points = tuple[NDArray[np.float64], NDArray[np.float64]]
 _Curve = Callable[[NDArray[np.bool_], NDArray[np.float64]], _Points]
@@ -98,31 +100,50 @@ def precision_recall_figure(frame: pd.DataFrame) -> Figure:
 def score_histogram_figure(frame: pd.DataFrame) -> Figure:
     """Draw how the scores of each class are spread, the threshold, and what errs across it.
 
+    With two thresholds what lies between them is a person's and no error.
+
     Args:
         frame: Rows of one split of a complete predictions table.
     """
     normal, scores = truths(frame), frame["p_normal"].to_numpy(np.float64)
-    counts = confusion_counts(frame)
-    low, high = float(frame["threshold"].min()), float(frame["threshold"].max())
-    at = f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
+    verdict = three_verdicts(frame)
+    looks = bool(np.any(verdict == -1))
+    to_pass, to_reject = _span(frame["threshold"]), _span(frame[BAND if looks else "threshold"])
+    titles = [
+        f"{name}: {np.count_nonzero(of & (verdict == wrong)):,} of {of.sum():,} {words}"
+        + (f", {np.count_nonzero(of & (verdict == -1)):,} left to a person" if looks else "")
+        for name, of, wrong, words in (
+            ("normal", normal, 0, "rejected (overkill)"),
+            ("defective", ~normal, 1, "pass (escape)"),
+        )
+    ]
     with style():
         figure = blank(6.8, 5.0)
         upper, lower = figure.subplots(2, 1, sharex=True, sharey=True)
-        _histogram(upper, scores[normal], BLUE, (0.0, high))
-        _histogram(lower, scores[~normal], ORANGE, (low, 1.0))
-        for axes, words, colour in (
-            (upper, f"normal: {counts['FN']:,} of {normal.sum():,} rejected (overkill)", BLUE),
-            (lower, f"defective: {counts['FP']:,} of {(~normal).sum():,} pass (escape)", ORANGE),
-        ):
-            for edge in {low, high}:
+        _histogram(upper, scores[normal], BLUE, (0.0, to_reject[1]))
+        _histogram(lower, scores[~normal], ORANGE, (to_pass[0], 1.0))
+        for axes, words, colour in zip((upper, lower), titles, (BLUE, ORANGE), strict=True):
+            for edge in {*to_pass, *to_reject}:
                 axes.axvline(edge, color=INK, linewidth=1.2, linestyle="--")
             axes.set_title(words, fontsize=10, color=colour, pad=5)
         if upper.get_ylim()[1] > _TALL:
             _logarithmic(upper, lower)
-        words = f"p_normal; above the threshold ({at}) a part passes; shaded: the wrong side"
+        words = f"p_normal; above the threshold ({_words(to_pass)}) a part passes"
+        words += f", up to {_words(to_reject)} it is rejected;\n" if looks else "; "
+        words += "shaded: the wrong side"
         lower.set(xlim=(0, 1), xlabel=words)
         figure.suptitle("Scores by class", x=0.01, ha="left", fontsize=11.5, fontweight="bold")
     return figure
+
+
+def _span(thresholds: pd.Series) -> tuple[float, float]:
+    """Return the lowest and the highest, from 0: below that is no score."""
+    return max(0.0, float(thresholds.min())), max(0.0, float(thresholds.max()))
+
+
+def _words(span: tuple[float, float]) -> str:
+    low, high = span
+    return f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
 
 
 def _draw_fits(

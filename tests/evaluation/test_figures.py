@@ -139,6 +139,23 @@ def test_the_histogram_counts_what_errs_and_shows_the_threshold() -> None:
     assert len(figure.axes[0].get_lines()) == 2
 
 
+def test_the_histogram_leaves_to_a_person_what_lies_between_two_thresholds() -> None:
+    frame = scores().assign(threshold=0.7, threshold_low=0.3)
+    upper, lower = figures.score_histogram_figure(frame).axes
+    score, normal = frame["p_normal"], frame["label"] == "normal"
+    between = (score > 0.3) & (score <= 0.7)
+    assert upper.get_title(loc="left") == (
+        f"normal: {(normal & (score <= 0.3)).sum()} of 100 rejected (overkill), "
+        f"{(normal & between).sum()} left to a person"
+    )
+    assert lower.get_title(loc="left") == (
+        f"defective: {(~normal & (score > 0.7)).sum()} of 100 pass (escape), "
+        f"{(~normal & between).sum()} left to a person"
+    )
+    assert "threshold (0.7) a part passes, up to 0.3 it is rejected" in lower.get_xlabel()
+    assert len(lower.get_lines()) == 2
+
+
 def test_only_high_bars_are_drawn_on_a_logarithmic_scale() -> None:
     assert figures.score_histogram_figure(scores(20)).axes[0].get_yscale() == "linear"
     figure = figures.score_histogram_figure(scores(600, distance=4.0))

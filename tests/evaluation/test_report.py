@@ -311,6 +311,17 @@ def test_what_a_person_looks_at_is_no_error(tmp_path: Path) -> None:
     page = (out / "report.html").read_text(encoding="utf-8")
     assert re.findall(r"<b>([\d,]+)</b>", page) == ["240", "60", "0", "0", "75", "225"]
     assert "left to a person" in page
+    assert "None: no defective file passed." in page
+    assert "None: no good file was rejected." in page
+    assert "every defective file was rejected" not in page
+    assert "what a person looks at counts as rejected" in page
+    card = (out / "model_card.md").read_text(encoding="utf-8")
+    assert "what a person looks at counts as rejected" in card
+    assert "| Overkill rate | 0.00 % |" in card
+    assert "| Recall | 80.00 % |" in card
+    assert "Balanced accuracy" not in card
+    assert "normal: 0 of 300 rejected (overkill), 60 left to a person" in page
+    assert "If more of the doubtful ones went to a person" in page
     signed = (out / "acceptance.html").read_text(encoding="utf-8")
     assert "Accepted" in signed
     assert (

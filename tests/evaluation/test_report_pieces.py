@@ -17,6 +17,7 @@ from casting_inspect.evaluation.report.explorer import POINTS, explorer_values, 
 from casting_inspect.evaluation.report.gallery import worst
 from casting_inspect.evaluation.report.inline_figure import inline_svg
 from casting_inspect.evaluation.report.rate_figures import risk_coverage
+from casting_inspect.evaluation.review_figures import review_figures
 
 
 def table(threshold: float = 0.5, **kinds: float) -> pd.DataFrame:
@@ -110,6 +111,19 @@ def test_risk_ends_at_the_rates_and_rises_with_coverage() -> None:
     assert (np.diff(coverage) > 0).all()
     assert (np.diff(escape) >= 0).all()
     assert (np.diff(overkill) >= 0).all()
+
+
+def test_risk_ends_where_a_person_looks_anyway() -> None:
+    rows = table(threshold=0.8).assign(threshold_low=0.3)
+    coverage, escape, overkill = risk_coverage(rows)
+    found = review_figures(rows)
+    assert escape[-1] == pytest.approx(found["escape_rate_by_group"]["value"])
+    assert overkill[-1] == pytest.approx(found["overkill_rate_by_group"]["value"])
+    looks = [found[f"review_rate_{kind}_by_group"]["value"] for kind in ("normal", "defective")]
+    assert coverage[-1] == pytest.approx(1.0 - np.mean(looks))
+    assert len(coverage) == sum(
+        sum(found["counts"][name].values()) for name in ("passed", "rejected")
+    )
 
 
 def test_the_worst_file_stands_for_its_casting() -> None:

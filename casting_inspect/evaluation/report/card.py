@@ -36,6 +36,8 @@ def model_card(values: Mapping[str, Any]) -> str:
     if line := values["line"]:
         lines += ["", f"Of a million parts with {line['prevalence']} defective in 1,000:", ""]
         lines += [f"- {name}: {value} ({limits})" for name, value, limits in line["rows"]]
+    if note := values["by_file_note"]:
+        lines += ["", note]
     lines += ["", "| by file, positive = normal | |", "| --- | --- |"]
     lines += [f"| {name} | {value} |" for name, value in values["by_file"]]
     lines += ["", "## Limits", ""]

@@ -22,9 +22,9 @@ KINDS: Final = (
     (
         "escape",
         "Escapes: defective castings that passed",
-        "None: every defective file was rejected.",
+        "None: no defective file passed.",
     ),
-    ("overkill", "Overkills: good castings that were rejected", "None: every good file passed."),
+    ("overkill", "Overkills: good castings that were rejected", "None: no good file was rejected."),
     ("doubtful", "Left to a person, or right but close to the threshold", "None."),
 )
 

@@ -19,8 +19,9 @@ from casting_inspect.evaluation.figure_style import (
     percent_axis,
     style,
 )
-from casting_inspect.evaluation.metrics import truths, verdicts
-from casting_inspect.evaluation.predictions import log_odds
+from casting_inspect.evaluation.metrics import truths
+from casting_inspect.evaluation.predictions import BAND, log_odds
+from casting_inspect.evaluation.review_figures import three_verdicts
 from casting_inspect.evaluation.thresholds import shares_by_group
 
 Floats = NDArray[np.float64]
@@ -62,25 +63,28 @@ def rates_figure(rows: Sequence[tuple[str, str, Mapping[str, Any], float | None]
 def risk_coverage(rows: pd.DataFrame) -> tuple[Floats, Floats, Floats]:
     """Return what would be left if the doubtful castings went to a person.
 
-    Files are put in the order of their distance from the threshold, in log-odds; what is nearest
-    goes to a person first. Groups weigh the same within a class and classes the same.
+    Files are put in the order of their distance from the threshold that they were judged by, in
+    log-odds; what is nearest goes to a person first, what lies between two thresholds anyway.
+    Groups weigh the same within a class and classes the same.
 
     Args:
         rows: A complete predictions table of one split, with both classes.
 
     Returns:
-        Coverage, the share judged without a person, from the surest file to all, and of all
-        castings of a class the share that escapes and the share rejected wrongly, (n,) each.
+        Coverage, the share judged without a person, from the surest file to all n that no person
+        looks at, and of all castings of a class the share that escapes and the share rejected
+        wrongly, (n,) each.
 
     Source: El-Yaniv and Wiener 2010; here the two errors are kept apart.
     """
-    normal = truths(rows)
+    normal, verdict = truths(rows), three_verdicts(rows)
     shares = shares_by_group(rows, normal)
-    distance = np.abs(
-        rows["logit"].to_numpy(np.float64) - log_odds(rows["threshold"].to_numpy(np.float64))
-    )
+    lower = rows[BAND if BAND in rows else "threshold"]
+    limit = np.where(verdict == 1, rows["threshold"], lower).astype(np.float64)
+    distance = np.abs(rows["logit"].to_numpy(np.float64) - log_odds(limit))
     order = np.argsort(-distance, kind="stable")
-    wrong = (verdicts(rows) != normal)[order]
+    order = order[verdict[order] != -1]
+    wrong = ((verdict == 1) != normal)[order]
     shares, normal = shares[order], normal[order]
     return (
         np.cumsum(shares) / 2.0,
@@ -104,13 +108,14 @@ def risk_coverage_figure(rows: pd.DataFrame) -> Figure:
             (overkill, BLUE, "good castings rejected", "--"),
         ):
             axes.plot(coverage, errors, color=colour, linestyle=dashes, label=words)
-        top = 1.15 * max(0.01, float(escape[-1]), float(overkill[-1]))
+        top = 1.15 * max(0.01, *escape[-1:], *overkill[-1:])
         axes.set(xlim=(0.0, 1.0), ylim=(0.0, top))
         axes.set_xlabel("judged without a person")
         axes.set_ylabel("of the class's castings")
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(percent_axis(None))
-        axes.set_title("If the doubtful ones went to a person")
+        more = "more of " if len(coverage) < len(rows) else ""
+        axes.set_title(f"If {more}the doubtful ones went to a person")
         axes.legend(loc="upper left")
     return figure
 

@@ -23,6 +23,7 @@ from casting_inspect.evaluation.report.page_figures import (
 )
 from casting_inspect.evaluation.report.sources import Source
 from casting_inspect.evaluation.report.verdict import error_rates, threshold_words, verdict
+from casting_inspect.evaluation.review_figures import review_figures
 from casting_inspect.evaluation.stress import breaking_sentences
 from casting_inspect.evaluation.tables import floor_sentence, leak_sentences
 from casting_inspect.percent import percent
@@ -58,6 +59,10 @@ _BY_FILE: Final = (
     *("accuracy", "precision", "recall", "f1", "specificity"),
     *("escape_rate", "overkill_rate", "balanced_accuracy"),
 )
+_TWO_VERDICTS: Final = (
+    "Escape and overkill rate are of verdicts without a person. The other figures know two "
+    "verdicts: what a person looks at counts as rejected."
+)
 
 
 def page_values(source: Source) -> dict[str, Any]:
@@ -78,6 +83,7 @@ def page_values(source: Source) -> dict[str, Any]:
         "unit": source.terms.unit,
         "confusion": confusion(source),
         "by_file": by_file(source),
+        "by_file_note": "" if source.review is None else _TWO_VERDICTS,
         "line": line(source),
         "review": review(source),
         "explorer": explorer(source),
@@ -228,11 +234,13 @@ def confusion(source: Source) -> dict[str, Any]:
 
 
 def by_file(source: Source) -> list[tuple[str, str]]:
-    """Return the paper's figures, by file, normal as positive."""
-    names = [key.replace("_", " ").capitalize() for key in _BY_FILE]
-    return [
-        (name, percent(source.by_file[key], 2)) for name, key in zip(names, _BY_FILE, strict=True)
-    ]
+    """Return the paper's figures, by file, normal as positive; what errs by three verdicts."""
+    keys, figures = list(_BY_FILE), source.by_file
+    if source.review is not None:  # half of two sums of three verdicts means nothing
+        seen = review_figures(source.files)
+        keys.remove("balanced_accuracy")
+        figures = {**figures, **{key: seen[key] for key in ("escape_rate", "overkill_rate")}}
+    return [(key.replace("_", " ").capitalize(), percent(figures[key], 2)) for key in keys]
 
 
 def line(source: Source) -> dict[str, Any] | None:
