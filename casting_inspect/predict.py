@@ -49,7 +49,7 @@ def job(cfg: DictConfig) -> None:
     )
     stop = threading.Event()
     items, ledger = open_source(cfg, wanted, stop, say)
-    pace = Pace(cfg.batch, cfg.decoders, cfg.max_pixels, items.live)
+    pace = Pace(cfg.batch, cfg.decoders, cfg.max_pixels, items.live, items.newest)
     outcome = inspect(items, scorer, wanted, pace, say, ledger=ledger, stop=stop)
     if outcome.signal:
         print(

@@ -62,6 +62,8 @@ class Items:
         total: How many there are, or None: nobody knows yet.
         live: Whether they come as time goes by, so that each is wanted at once.
         endless: Whether they come until they are stopped.
+        newest: Whether one is to be taken only when the one before is judged: a later one is
+            better than one that has waited.
         left_out: Files that are no pictures, and pictures of masks, where defects are.
         repeated: Names that came again; each is inspected once.
         close: Lets go of what is open.
@@ -72,6 +74,7 @@ class Items:
     total: int | None = None
     live: bool = False
     endless: bool = False
+    newest: bool = False
     left_out: list[str] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
     close: Callable[[], None] = lambda: None

@@ -43,12 +43,15 @@ class Pace:
         decoders: Threads that decode.
         max_pixels: Pictures of more are errors.
         live: Whether a picture is scored at once rather than with a full batch.
+        newest: Whether a picture is taken from the source only when the one before is done with,
+            so that it is as new as can be.
     """
 
     batch: int = 8
     decoders: int = 2
     max_pixels: int = MAX_PIXELS
     live: bool = False
+    newest: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,8 @@ def inspect_items(
         Exception: What `items` raises, after the pictures before it.
     """
     room = _Room(max(2, pace.decoders), max(2 * pace.batch, pace.decoders + 1))
+    if pace.newest:
+        room = _Room(1, 1)
     line: queue.Queue[Future[_Decoded] | BaseException | None] = queue.Queue()
     closed = threading.Event()
     window = getattr(scorer, "window", None)  # a stand-in of 8-bit pictures alone needs none
@@ -138,8 +143,10 @@ def inspect_items(
     def feed() -> None:
         last: BaseException | None = None
         try:
-            for item in items:
-                if not room.enter(closed) or stop.is_set():
+            source = iter(items)
+            while room.enter(closed) and not stop.is_set():
+                item = next(source, None)
+                if item is None or stop.is_set():
                     break
                 line.put(pool.submit(_decode, item, window, pace.max_pixels))
         except BaseException as error:

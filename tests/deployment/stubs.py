@@ -1,11 +1,12 @@
-"""A scorer without a network, and pictures on which it is known what it says."""
+"""A scorer without a network, pictures on which it is known what it says, and a camera."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -79,3 +80,34 @@ def generated(count: int, side: int = 32) -> Items:
             yield Item(f"{number:06d}.png", lambda picture=picture: picture)  # type: ignore[misc]
 
     return Items("generated", each(), count)
+
+
+class FakeCapture:
+    """A camera as OpenCV gives it: None for a picture that it failed to take."""
+
+    def __init__(self, frames: Iterable[Any], is_open: bool = True) -> None:
+        self.frames: Iterator[Any] = iter(frames)
+        self.is_open = is_open
+        self.released = False
+        self.settings: dict[int, float] = {}
+        self.frame: Any = None
+        self.grabbed = 0
+
+    def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
+        return self.is_open
+
+    def set(self, setting: int, value: float) -> bool:
+        self.settings[setting] = value
+        return False
+
+    def grab(self) -> bool:
+        assert not self.released
+        self.frame = next(self.frames, None)
+        self.grabbed += 1
+        return self.frame is not None
+
+    def retrieve(self) -> tuple[bool, Any]:
+        return self.frame is not None, self.frame
+
+    def release(self) -> None:
+        self.released = True

@@ -2,34 +2,15 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterator
-from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+from stubs import FakeCapture, StubScorer
 
 from casting_inspect.deployment.camera import MISSED, open_camera
+from casting_inspect.deployment.stream import Pace, inspect_items
 from casting_inspect.errors import UserError
-
-
-class FakeCapture:
-    """A camera as OpenCV gives it: blue pictures, None for one that it failed to take."""
-
-    def __init__(self, frames: list[Any], is_open: bool = True) -> None:
-        self.frames: Iterator[Any] = iter(frames)
-        self.is_open = is_open
-        self.released = False
-
-    def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
-        return self.is_open
-
-    def read(self) -> tuple[bool, Any]:
-        frame = next(self.frames, None)
-        return frame is not None, frame
-
-    def release(self) -> None:
-        self.released = True
-
 
 BLUE = np.zeros((20, 30, 3), np.uint8)
 BLUE[..., 0] = 255
@@ -38,19 +19,20 @@ GREY = np.full((20, 30), 9, np.uint8)
 
 def test_pictures_are_rgb_and_have_names_of_their_own() -> None:
     asked = []
-    fake = FakeCapture([BLUE, None, GREY])
+    fake = FakeCapture(itertools.cycle([BLUE, None, GREY]))
 
     def capture(number: int) -> FakeCapture:
         asked.append(number)
         return fake
 
     items = open_camera("camera:3", threading.Event(), capture=capture)
-    found = list(itertools.islice(items.each, 2))
+    found = list(itertools.islice(items.each, 20))
     pictures = [item.content() for item in found]
     assert asked == [3]
-    assert pictures[0][0, 0].tolist() == [0, 0, 255]  # type: ignore[index]
-    assert pictures[1].shape == (20, 30, 3)  # type: ignore[union-attr]
-    assert len({item.name for item in found}) == 2
+    assert {picture.shape for picture in pictures} == {(20, 30, 3)}  # type: ignore[union-attr]
+    corners = {tuple(picture[0, 0].tolist()) for picture in pictures}  # type: ignore[index]
+    assert corners == {(0, 0, 255), (9, 9, 9)}
+    assert len({item.name for item in found}) == 20
     assert all(item.name.startswith("camera3_") for item in found)
     items.close()
     assert fake.released
@@ -70,8 +52,59 @@ def test_a_camera_that_fails_is_one_line() -> None:
 def test_it_stops_when_asked() -> None:
     stop = threading.Event()
     each = iter(
-        open_camera("camera:0", stop, capture=lambda _: FakeCapture([BLUE] * 5), interval=60).each
+        open_camera(
+            "camera:0", stop, capture=lambda _: FakeCapture(itertools.repeat(BLUE)), interval=60
+        ).each
     )
     next(each)
     stop.set()
     assert next(each, None) is None
+
+
+def test_every_picture_is_newer_than_the_verdict_before_it() -> None:
+    """However long a verdict takes, and however many pictures come meanwhile."""
+
+    def numbered(number: int) -> np.ndarray:
+        return np.full((20, 30, 3), (number % 256, number // 256, 0), np.uint8)
+
+    fake, stop = FakeCapture(map(numbered, itertools.count(1))), threading.Event()
+    items = open_camera("camera:0", stop, capture=lambda _: fake)
+    taken_before: list[int] = []
+
+    class Slow(StubScorer):
+        def __call__(self, pictures, heatmaps=False):  # type: ignore[no-untyped-def]
+            assert len(pictures) == 1
+            _, high, low = map(int, pictures[0][0, 0])
+            assert 256 * high + low > (taken_before or [0])[-1]
+            found = super().__call__(pictures, heatmaps)
+            taken_before.append(fake.grabbed)
+            return found
+
+    pace = Pace(batch=8, live=items.live, newest=items.newest)
+    some = itertools.islice(items.each, 5)
+    judged = list(inspect_items(some, Slow(seconds=0.05), pace, stop))
+    items.close()
+    assert len(judged) == 5
+    assert taken_before[-1] > 8
+    assert fake.settings == {cv2.CAP_PROP_BUFFERSIZE: 1}
+    assert fake.released
+
+
+def test_a_camera_is_not_let_go_under_a_thread_that_is_at_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("casting_inspect.deployment.camera.LAST_GRAB", 0.1)
+    released, stop = threading.Event(), threading.Event()
+
+    class Hangs(FakeCapture):
+        def grab(self) -> bool:
+            released.wait(20)
+            return super().grab()
+
+    fake = Hangs(itertools.repeat(BLUE))
+    items = open_camera("camera:0", stop, capture=lambda _: fake)
+    threading.Timer(0.1, stop.set).start()
+    assert list(items.each) == []
+    items.close()
+    assert not fake.released
+    released.set()

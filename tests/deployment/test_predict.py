@@ -2,18 +2,24 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
-from stubs import StubScorer, grey_png, write_grey
+from stubs import FakeCapture, StubScorer, grey_png, write_grey
 
 from casting_inspect import predict
+from casting_inspect.deployment import inspect as inspection
 from casting_inspect.deployment import load
+from casting_inspect.deployment.camera import open_camera
+from casting_inspect.deployment.stream import Pace
 
 Run = Callable[..., int]
 
@@ -73,6 +79,25 @@ def test_a_drop_folder_moved_and_sorted(command: Run, pictures: Path) -> None:
     assert len(list(Path("taken").iterdir())) == 3
     assert Path("by_verdict/normal/255.png").is_file()
     assert not any(pictures.iterdir())
+
+
+def test_of_a_camera_the_newest_picture_alone_is_wanted(
+    command: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paces: list[Pace] = []
+    whole = inspection.inspect
+
+    def watched(items, scorer_of, wanted, pace, *rest, **more):  # type: ignore[no-untyped-def]
+        paces.append(pace)
+        return whole(items, scorer_of, wanted, pace, *rest, **more)
+
+    fake = FakeCapture(itertools.repeat(np.full((32, 32, 3), 255, np.uint8)))
+    monkeypatch.setattr(inspection, "inspect", watched)
+    opened = partial(open_camera, capture=lambda _: fake)
+    monkeypatch.setattr("casting_inspect.deployment.station.open_camera", opened)
+    assert command("source=camera:0", "out=v.csv", "limit=3") == 0
+    assert [row["verdict"] for row in rows("v.csv")] == ["normal"] * 3
+    assert [pace.newest for pace in paces] == [True]
 
 
 def test_a_folder_that_was_moved_away_before_a_kill_is_finished(
