@@ -30,7 +30,7 @@ def agreed(wish: Wish, person: Person) -> dict[str, Any]:
         person: Who answers.
 
     Returns:
-        ``asked``, ``words`` and, once it is known, ``course``.
+        ``asked``, ``words`` and, once they are known, ``course`` and ``reported``.
 
     Raises:
         UserError: If names cannot be understood or written down, nobody agrees, there are too few
@@ -56,9 +56,11 @@ def agreed(wish: Wish, person: Person) -> dict[str, Any]:
     return record
 
 
-def keep_course(wish: Wish, record: dict[str, Any], course: dict[str, Any]) -> None:
-    """Keep how the network is trained, so that going on means the same."""
-    replace_json(wish.record, {**record, "course": course})
+def keep(wish: Wish, record: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """Keep what has come to be known, such as the ``course``, for the next start; return all."""
+    whole = {**record, **more}
+    replace_json(wish.record, whole)
+    return whole
 
 
 def _earlier(wish: Wish) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
+import yaml  # type: ignore[import-untyped]
 from rich.console import Console
 
 from casting_inspect.data.archive import is_within
@@ -21,7 +22,7 @@ from casting_inspect.errors import UserError
 from casting_inspect.labels import CLASS_NAMES
 from casting_inspect.shell import typed
 from casting_inspect.starting.afresh import command_afresh
-from casting_inspect.starting.agreement import LEAST, agreed, keep_course
+from casting_inspect.starting.agreement import LEAST, agreed, keep
 from casting_inspect.starting.encoding import require_unicode_places
 from casting_inspect.starting.enough import answer, bounds_of, too_few
 from casting_inspect.starting.mixture import mixed_sizes
@@ -78,7 +79,7 @@ def start(wish: Wish, *, yes: bool) -> list[str]:
     course = record.get("course")
     if course is None:
         course = _course(wish, frame, say)
-        keep_course(wish, record, course)
+        record = keep(wish, record, course=course)
     say("")
     say(
         f"Learning will take about {course['time']} on this machine. Interrupted, the same command "
@@ -87,6 +88,7 @@ def start(wish: Wish, *, yes: bool) -> list[str]:
     title = "learn, and test on castings never seen"
     words = train_words(wish, course)
     run_step(3, _STEPS, title, words, say, learning(time.monotonic), wish.log)
+    _report_again(wish, record, say)
     return _answered(wish, say)
 
 
@@ -162,6 +164,26 @@ def _course(wish: Wish, frame: pd.DataFrame, say: Say) -> dict[str, Any]:
         if words:
             say(f"careful: {words}")
     return course
+
+
+def _report_again(wish: Wish, record: dict[str, Any], say: Say) -> None:
+    """Write the run's pages anew where they hold other limits than those asked for now."""
+    from casting_inspect.evaluation.report.write import write_report
+
+    now = vars(wish.limits)
+    if record.get("reported", _limits_trained(wish)) != now:
+        say("  its pages are written again, for the limits asked for now")
+        write_report(wish.run, limits=now)
+        keep(wish, record, reported=now)
+
+
+def _limits_trained(wish: Wish) -> dict[str, Any]:
+    """Return the limits that the run itself was given."""
+    config = yaml.safe_load((wish.run / "config.yaml").read_text(encoding="utf-8"))
+    return {
+        "max_escape": config["decide"]["max_escape"],
+        "max_overkill": config["report"]["max_overkill"],
+    }
 
 
 def _answered(wish: Wish, say: Say) -> list[str]:

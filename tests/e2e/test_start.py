@@ -91,5 +91,10 @@ def test_from_a_stick_to_an_answer_interrupted_and_gone_on(
     third = capfd.readouterr().out
     assert "all this was finished before" in third
     assert answer[0] in third
+    page = out / "run" / "report.html"
+    assert "50.0 % good parts rejected" not in page.read_text(encoding="utf-8")
+    assert start.main([*typed, "decide.max_overkill=0.5"]) == 0
+    assert "50.0 % good parts rejected" in page.read_text(encoding="utf-8")
+    capfd.readouterr()
     assert start.main([*typed, "decide.max_escape=0.01"]) == 2
     assert "had decide.max_escape=0.05, now 0.01" in capfd.readouterr().err

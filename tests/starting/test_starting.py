@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from casting_inspect import start as command
 from casting_inspect.data.manifest import make_frame, write_manifest
@@ -103,7 +104,7 @@ def ran(monkeypatch: pytest.MonkeyPatch, wish: Wish, good: int) -> list[list[str
                  "group": f"g{n}", "width": 640, "height": 480}
                 for n in range(good + 12)
             ]  # fmt: skip
-            wish.audit.mkdir(parents=True)
+            wish.audit.mkdir(parents=True, exist_ok=True)
             write_manifest(make_frame(rows), wish.audit / "manifest.csv")
             (wish.audit / "audit.json").write_text(json.dumps({"findings": {}}))
         if words[0] == "train":
@@ -111,7 +112,9 @@ def ran(monkeypatch: pytest.MonkeyPatch, wish: Wish, good: int) -> list[list[str
             test = {"n_groups_defective": 12, "n_groups_normal": good,
                     "escape_rate_by_group": rate, "overkill_rate_by_group": rate,
                     "headline": {"grouping": "group"}}  # fmt: skip
-            wish.run.mkdir(parents=True)
+            wish.run.mkdir(parents=True, exist_ok=True)
+            config = {"decide": {"max_escape": 0.05}, "report": {"max_overkill": 0.05}}
+            (wish.run / "config.yaml").write_text(yaml.safe_dump(config))
             (wish.run / "metrics.json").write_text(json.dumps({"test": test}))
 
     monkeypatch.setattr(steps, "bounds_of", lambda _: Bounds(0.221, 0.221))
@@ -135,6 +138,24 @@ def test_three_commands_and_two_sentences(
     assert "Learning will take about 2 minutes on this machine" in shown
     assert all(sentence in shown for sentence in sentences)
     assert "12 defective castings are too few to know" in sentences[1]
+    assert json.loads(wish.record.read_text())["course"]["time"] == "2 minutes"
+
+
+def test_the_pages_are_written_anew_for_another_limit(
+    wish: Wish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran(monkeypatch, wish, good=12)
+    written: list[dict[str, float]] = []
+    monkeypatch.setattr(
+        "casting_inspect.evaluation.report.write.write_report",
+        lambda _, limits: written.append(limits),
+    )
+    steps.start(wish, yes=True)
+    assert not written
+    stricter = replace(wish, limits=Limits(0.05, 0.01))
+    for now in (stricter, stricter, wish, wish):
+        assert steps.start(now, yes=True)
+    assert [limits["max_overkill"] for limits in written] == [0.01, 0.05]
     assert json.loads(wish.record.read_text())["course"]["time"] == "2 minutes"
 
 
