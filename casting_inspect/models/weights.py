@@ -73,8 +73,12 @@ def weights_file(weights: str) -> Path:
     raise UserError(f"model.weights={weights}: there is no such file. {hint}")
 
 
-def imagenet_file(*, batch_norm: bool) -> Path:
+def imagenet_file(*, batch_norm: bool, download: bool = True) -> Path:
     """Return torchvision's cached ImageNet weights, downloading them on the first use.
+
+    Args:
+        batch_norm: Whether those of ``vgg19_bn`` are wanted.
+        download: False only asks whether they can be had; then the file need not be there.
 
     Raises:
         UserError: If they are not cached and cannot be had within seconds.
@@ -87,6 +91,8 @@ def imagenet_file(*, batch_norm: bool) -> Path:
         # torch.hub waits for ever for a silent server, so the server is asked first
         request = urllib.request.Request(entry.url, method="HEAD")
         urllib.request.urlopen(request, timeout=ANSWER_SECONDS).close()
+        if not download:
+            return path
         path.parent.mkdir(parents=True, exist_ok=True)
         digest_start = path.stem.rpartition("-")[2]
         torch.hub.download_url_to_file(entry.url, str(path), hash_prefix=digest_start)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from casting_inspect.data.decode import auto_window
+from casting_inspect.starting.afresh import command_afresh
 from casting_inspect.starting.estimate import cnn_seconds, duration, vgg19_course
 from casting_inspect.starting.questions import Say
 from casting_inspect.starting.wish import Wish
 from casting_inspect.training.demo import why_no_weights
 
+SMALL: Final = "model=cnn"
 _SAMPLE: Final = 4
 """Pictures that are timed, spread over all."""
 _BACKBONE: Final = 0.5
@@ -21,6 +23,27 @@ _EPOCHS: Final = 15
 _SIDE: Final = 128
 _FITS: Final = 6
 """Five folds, and once more on all castings."""
+
+
+def outdated(wish: Wish, course: Mapping[str, Any]) -> str | None:
+    """Return what to say of a course that was chosen for want of weights, now that there are some.
+
+    Args:
+        wish: What the user wants.
+        course: Of an earlier start, as `chosen_course` gave it.
+
+    Returns:
+        A line for the screen; None where the same course would be chosen now.
+    """
+    if SMALL not in course["words"] or wish.weights == "none":
+        return None
+    if why_no_weights(wish.weights, download=False) is not None:
+        return None
+    return (
+        "careful: the earlier start there found no weights for VGG-19, so that the small network "
+        "learnt, and its answer is the one below. Now there are weights: to learn with VGG-19, "
+        f"which is better, type {command_afresh(wish)}"
+    )
 
 
 def chosen_course(
@@ -42,13 +65,14 @@ def chosen_course(
     """
     reason = why_no_weights(wish.weights)
     if reason is not None:
+        why = "is not used" if wish.weights == "none" else "cannot be used"
         say(
-            f"VGG-19 cannot be used: {reason} A small network learns from nothing instead, which "
-            "is worse; with weights the answer below would be another."
+            f"VGG-19 {why}: {reason} A small network learns from nothing instead, which is worse; "
+            "with weights the answer below would be another."
         )
         side = wish.image_size or _SIDE
         seconds = cnn_seconds(len(pictures), side, _EPOCHS, _FITS)
-        words = ["model=cnn", f"model.image_size={side}", "finetune.head_lr=2e-3"]
+        words = [SMALL, f"model.image_size={side}", "finetune.head_lr=2e-3"]
         words += ["data.inner_folds=1", f"trainer.max_epochs={_EPOCHS}"]
         return {"words": words, "image_size": side, "time": duration(seconds)}
     some = [pictures[at * len(pictures) // _SAMPLE] for at in range(_SAMPLE)]

@@ -80,6 +80,8 @@ def start(wish: Wish, *, yes: bool) -> list[str]:
     if course is None:
         course = _course(wish, frame, say)
         record = keep(wish, record, course=course)
+    else:
+        _say_if_outdated(wish, course, say)
     say("")
     say(
         f"Learning will take about {course['time']} on this machine. Interrupted, the same command "
@@ -164,6 +166,14 @@ def _course(wish: Wish, frame: pd.DataFrame, say: Say) -> dict[str, Any]:
         if words:
             say(f"careful: {words}")
     return course
+
+
+def _say_if_outdated(wish: Wish, course: Mapping[str, Any], say: Say) -> None:
+    from casting_inspect.starting.course import outdated
+
+    words = outdated(wish, course)
+    if words is not None:
+        say(words)
 
 
 def _report_again(wish: Wish, record: dict[str, Any], say: Say) -> None:

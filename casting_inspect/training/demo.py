@@ -60,8 +60,12 @@ def run_demo(out: Path, weights: str) -> Path:
     return run
 
 
-def why_no_weights(weights: str) -> str | None:
+def why_no_weights(weights: str, *, download: bool = True) -> str | None:
     """Return why VGG-19 cannot start from pretrained weights here, or None when it can.
+
+    Args:
+        weights: ``imagenet``, ``none`` or a file.
+        download: False only asks whether those of ImageNet can be had.
 
     Raises:
         UserError: If a file was named and is not there: then a fallback is not what was meant.
@@ -72,7 +76,7 @@ def why_no_weights(weights: str) -> str | None:
         weights_file(weights)
         return None
     try:
-        imagenet_file(batch_norm=False)
+        imagenet_file(batch_norm=False, download=download)
     except UserError as error:
         return str(error)
     return None

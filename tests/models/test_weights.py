@@ -161,6 +161,19 @@ class TestImagenet:
         assert loaded.name == "imagenet"
         assert loaded.digest == hashlib.sha256(path.read_bytes()).hexdigest()
 
+    def test_a_server_may_be_asked_without_a_download(
+        self, hub: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Answer:
+            def close(self) -> None:
+                pass
+
+        monkeypatch.setattr(module.urllib.request, "urlopen", lambda *_, **__: Answer())
+        monkeypatch.setattr(torch.hub, "download_url_to_file", None)
+        path = module.imagenet_file(batch_norm=False, download=False)
+        assert path == hub / "vgg19-dcbb9e9d.pth"
+        assert not hub.exists()
+
     def test_download_is_checked_and_cached(
         self, hub: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

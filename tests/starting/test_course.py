@@ -74,6 +74,34 @@ def test_without_weights_the_small_network_learns_and_it_is_said(
     assert len(said) == 1
 
 
+@pytest.mark.parametrize(
+    ("weights", "words", "reason", "said"),
+    [
+        ("imagenet", ["model=cnn"], None, True),
+        ("imagenet", ["model=cnn"], "not cached.", False),
+        ("imagenet", ["model=vgg19"], None, False),
+        ("none", ["model=cnn"], None, False),
+    ],
+)
+def test_weights_that_came_later_are_said_with_the_command(
+    weights: str,
+    words: list[str],
+    reason: str | None,
+    said: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wish = Wish(
+        tmp_path, Path("in_inspected"), Words(), weights, None, Limits(0.05, 0.05), 5.0,
+        typed=("source=in", "yes=true"),
+    )  # fmt: skip
+    monkeypatch.setattr(course, "why_no_weights", lambda *_, **__: reason)
+    found = course.outdated(wish, {"words": words})
+    assert (found is not None) is said
+    anew = "type casting-inspect start source=in yes=true out=in_inspected_2"
+    assert found is None or found.endswith(anew)
+
+
 def test_no_weights_may_be_asked_for(
     pictures: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,7 +109,7 @@ def test_no_weights_may_be_asked_for(
     monkeypatch.setattr(course, "cnn_seconds", lambda *_: 100.0)
     said: list[str] = []
     assert "model=cnn" in course.chosen_course(wish, pictures, 40, said.append)["words"]
-    assert "VGG-19 cannot be used: no weights were asked for." in said[0]
+    assert "VGG-19 is not used: no weights were asked for." in said[0]
 
 
 @pytest.mark.parametrize(

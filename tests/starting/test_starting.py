@@ -141,6 +141,20 @@ def test_three_commands_and_two_sentences(
     assert json.loads(wish.record.read_text())["course"]["time"] == "2 minutes"
 
 
+def test_weights_that_came_later_are_said_before_the_answer(
+    wish: Wish, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("casting_inspect.starting.course.why_no_weights", lambda *_, **__: None)
+    ran(monkeypatch, wish, good=12)
+    wanting = replace(wish, weights="imagenet")
+    steps.start(wanting, yes=True)
+    assert "careful" not in capsys.readouterr().out
+    steps.start(wanting, yes=True)
+    shown = capsys.readouterr().out
+    assert "Now there are weights: to learn with VGG-19" in shown
+    assert shown.index("Now there are weights") < shown.index("Of 100 defective castings")
+
+
 def test_the_pages_are_written_anew_for_another_limit(
     wish: Wish, monkeypatch: pytest.MonkeyPatch
 ) -> None:
