@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import shutil
@@ -214,17 +215,81 @@ def test_the_slider_moves_in_a_browser(tmp_path: Path) -> None:
     run = finished(tmp_path / "run", files=castings(**MANY), threshold=0.4)
     page = write_report(run)
     page.write_text(page.read_text(encoding="utf-8").replace("</body>", f"{PUSH}</body>"))
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
-    command += [f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    found = re.search(r'data-seen="([^"]*)"', done.stdout)
-    assert found, done.stderr
-    seen = json.loads(found.group(1).replace("&quot;", '"'))
+    (seen,) = in_browser(page, tmp_path)
     figures = json.loads((run / "metrics.json").read_text())["test"]
     escape = figures["escape_rate_by_group"]["value"]
     assert seen[:3] == ["0.4", f"{100 * escape:.1f} %", "give both costs"]
     # the strictest threshold rejects everything: 999,000 good ones of a million, 2 each
     assert seen[3:] == ["0.0 %", "100.0 %", "0, 999,000", "1,998,000"]
+
+
+LOOK = """
+<script>
+const light = color => {
+  const [r, g, b] = color.match(/[0-9.]+/g).slice(0, 3).map(value => {
+    const share = value / 255;
+    return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+};
+const behind = node => {
+  for (let at = node; at; at = at.parentElement) {
+    const color = getComputedStyle(at).backgroundColor;
+    if (color !== "rgba(0, 0, 0, 0)") return color;
+  }
+  return "rgb(255, 255, 255)";
+};
+const pale = [...document.querySelectorAll("body *")].filter(node => {
+  const own = [...node.childNodes].some(child => child.nodeType === 3 && child.data.trim());
+  if (!own || ["SCRIPT", "STYLE"].includes(node.tagName)) return false;
+  const style = getComputedStyle(node);
+  const [low, high] = [light(node instanceof SVGElement ? style.fill : style.color),
+                       light(behind(node))].sort((a, b) => a - b);
+  return (high + 0.05) / (low + 0.05) < 3;
+}).map(node => node.textContent.trim());
+const root = document.documentElement;
+frameElement.dataset.seen = JSON.stringify([innerWidth, root.scrollWidth - root.clientWidth,
+  light(getComputedStyle(document.body).backgroundColor) < 0.05, pale]);
+</script>
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this system")
+@pytest.mark.parametrize("dark", [False, True])
+def test_pages_fit_a_phone_and_can_be_read_by_night(tmp_path: Path, dark: bool) -> None:
+    """Frames have the width of a phone and of a desk; no browser window is as narrow."""
+    files = castings(**MANY)
+    files["path"] = "a_folder_with_a_long_name_that_has_no_blank/" + files["path"]
+    lots = ["a lot with quite a long name", "another"] * len(files)
+    run = finished(tmp_path / "run", files=files, config=BOTH, lot=lots)
+    write_report(run)
+    frames = [
+        f'<iframe style="width: {width}px; height: 800px; border: 0" srcdoc="'
+        + html.escape(page.read_text(encoding="utf-8").replace("</body>", f"{LOOK}</body>"))
+        + '"></iframe>'
+        for page in (run / "report.html", run / "acceptance.html")
+        for width in (390, 1200)
+    ]
+    harness = tmp_path / "frames.html"
+    style = "<style>:root { color-scheme: light dark }</style>"
+    harness.write_text(f"<!doctype html>{style}{''.join(frames)}", encoding="utf-8")
+    found = in_browser(harness, tmp_path, *(["--force-dark-mode"] if dark else []))
+    assert [width for width, *_ in found] == [390, 1200] * 2
+    for _, beyond, is_dark, pale in found:
+        assert beyond <= 0
+        assert is_dark is dark
+        assert pale == []
+
+
+def in_browser(page: Path, folder: Path, *flags: str) -> list[Any]:
+    """Return what the scripts of a page left in ``data-seen``, in its order."""
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", *flags]
+    command += [f"--user-data-dir={folder / 'profile'}", page.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, encoding="utf-8")
+    found = re.findall(r'data-seen="([^"]*)"', done.stdout)
+    assert found, done.stderr
+    return [json.loads(html.unescape(each)) for each in found]
 
 
 def evaluated(folder: Path, rows: pd.DataFrame, *words: str) -> tuple[int, Path]:
