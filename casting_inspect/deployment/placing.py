@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import filecmp
 import os
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -21,6 +23,10 @@ from casting_inspect.deployment.verdict import Picture
 from casting_inspect.errors import UserError
 
 WAYS: Final = ("copy", "link", "move")
+HELD: Final = 5.0
+"""Seconds that another program may hold a file that is to be put away."""
+OTHER_DISK: Final = 17
+"""Windows' number for a move to another disk."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,26 @@ def put(item: Item, target: Path, way: str) -> None:
     Raises:
         OSError: If that is not possible.
     """
+    _patiently(lambda: _put(item, target, way))
+
+
+def _patiently(action: Callable[[], None]) -> None:
+    """Do what may be repeated, again while another program, such as a virus scanner, holds a file.
+
+    Raises:
+        OSError: If that is not possible, or not allowed for longer than ``HELD``.
+    """
+    end = time.monotonic() + HELD
+    while True:
+        try:
+            return action()
+        except PermissionError:  # Windows says so of a file that is in use
+            if time.monotonic() > end:
+                raise
+        time.sleep(min(0.1, HELD))
+
+
+def _put(item: Item, target: Path, way: str) -> None:
     if item.file is not None and not item.file.is_file():
         return  # moved before, or there never was one
     if is_written_over(item):
@@ -82,7 +108,9 @@ def put(item: Item, target: Path, way: str) -> None:
             _write(free, content if isinstance(content, bytes) else _png(content))
         elif way == "link":
             _link(content, free)
-        elif way == "copy" or not _renamed(content, free):
+        elif way == "move" and _renamed(content, free):
+            return
+        else:
             _copy(item, content, free)
     if way == "move" and isinstance(content, Path) and not is_written_over(item):
         content.unlink(missing_ok=True)
@@ -140,11 +168,17 @@ def _link(file: Path, place: Path) -> None:
 
 
 def _renamed(file: Path, place: Path) -> bool:
-    """Move within a disk, in one step; False where it is another one."""
+    """Move within a disk, in one step; False where it is another one.
+
+    Raises:
+        OSError: If that is not possible for another reason.
+    """
     try:
         file.rename(place)
-    except OSError:
-        return False
+    except OSError as error:
+        if error.errno == errno.EXDEV or getattr(error, "winerror", None) == OTHER_DISK:
+            return False
+        raise
     return True
 
 
@@ -175,11 +209,12 @@ def draw_heatmap(judged: Judged, folder: Path) -> bool:
     heat, colour = judged.verdict.heatmap, judged.picture
     if colour.ndim == 2:
         colour = np.asarray(cv2.cvtColor(colour, cv2.COLOR_GRAY2RGB), np.uint8)
+    drawn = jpeg(overlay(colour, heat, *peak(heat)))
     name = safe_path(judged.item.name)
     target = folder / judged.row.verdict / name.with_name(f"{name.name}.heatmap.jpg")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _write(target, jpeg(overlay(colour, heat, *peak(heat))))
+        _patiently(lambda: _write(target, drawn))
     except OSError as error:
         raise UserError(
             f"heatmaps.to={folder}: cannot be written ({error.strerror or error}); resume=true "

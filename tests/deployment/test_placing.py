@@ -29,6 +29,10 @@ def below(folder: Path) -> list[str]:
     )
 
 
+def other_disk(*_: object) -> None:
+    raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+
 @pytest.mark.parametrize("how", ["copy", "link", "move"])
 def test_sorting_twice_changes_nothing(tmp_path: Path, how: str) -> None:
     file = write_grey(tmp_path / "in" / "lot" / "a.png", 3)
@@ -58,10 +62,7 @@ def test_a_link_to_another_disk_is_a_symbolic_one(
 def test_a_move_to_another_disk_is_whole_or_not_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError(18, "Invalid cross-device link")
-
-    monkeypatch.setattr(Path, "rename", refuse)
+    monkeypatch.setattr(Path, "rename", other_disk)
     file = write_grey(tmp_path / "a.png", 3)
     Sorting(tmp_path / "out", "move").put(item_at(file, "a.png"), "normal")
     assert not file.exists()
@@ -122,6 +123,45 @@ def test_an_overlay_is_drawn_where_there_is_a_map(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.parametrize(("call", "disks"), [("rename", 1), ("unlink", 2)])
+def test_a_file_that_another_program_holds_for_a_moment_is_moved_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, disks: int
+) -> None:
+    file, refused, real = write_grey(tmp_path / "a.png", 3), list[str](), getattr(Path, call)
+
+    def held(self: Path, *words: object, **more: object) -> object:
+        if self == file and len(refused) < 3:
+            refused.append(call)
+            raise PermissionError(errno.EACCES, "The file is used by another process")
+        return real(self, *words, **more)
+
+    if disks == 2:
+        monkeypatch.setattr(Path, "rename", other_disk)
+    monkeypatch.setattr(Path, call, held)
+    Sorting(tmp_path / "out", "move").put(item_at(file, "a.png"), "normal")
+    assert len(refused) == 3
+    assert not file.exists()
+    assert below(tmp_path / "out") == ["normal/a.png"]
+
+
+def test_a_file_that_stays_held_is_one_line_and_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, asked = write_grey(tmp_path / "a.png", 3), list[Path]()
+
+    def held(self: Path, _: Path) -> None:
+        asked.append(self)
+        raise PermissionError(errno.EACCES, "The file is used by another process")
+
+    monkeypatch.setattr("casting_inspect.deployment.placing.HELD", 0.05)
+    monkeypatch.setattr(Path, "rename", held)
+    with pytest.raises(UserError, match=r"'a.png' cannot go there.*another process"):
+        Sorting(tmp_path / "out", "move").put(item_at(file, "a.png"), "normal")
+    assert len(asked) > 1
+    assert file.exists()
+    assert below(tmp_path / "out") == []
+
+
 @pytest.mark.parametrize("how", ["copy", "link", "move"])
 def test_what_was_written_over_since_it_was_judged_stays(tmp_path: Path, how: str) -> None:
     file = write_grey(tmp_path / "image.png", 255)
@@ -145,11 +185,8 @@ def test_what_is_written_over_while_it_is_copied_stays(
         os.utime(source, (1000, 1000))
         target.write_bytes(source.read_bytes())
 
-    def refuse(*_: object) -> None:
-        raise OSError(errno.EXDEV, "Invalid cross-device link")
-
     monkeypatch.setattr(shutil, "copy2", another)
-    monkeypatch.setattr(Path, "rename", refuse)
+    monkeypatch.setattr(Path, "rename", other_disk)
     Sorting(tmp_path / "out", how).put(item, "normal")
     assert file.read_bytes() == grey_png(0)
     assert below(tmp_path / "out") == []
