@@ -13,10 +13,10 @@ from typing import Any, Final
 import numpy as np
 
 from casting_inspect.data.decode import read_rgb
-from casting_inspect.data.outcome import building
+from casting_inspect.data.outcome import building, leftovers
 from casting_inspect.deployment.bundle import Model, seal
 from casting_inspect.deployment.decided import Decided, decided_by
-from casting_inspect.deployment.evidence import Evidence, OwnMap, evidence_of
+from casting_inspect.deployment.evidence import Evidence, evidence_of
 from casting_inspect.deployment.gate import BATCHES, Finding, Gate, Sight, checkpoint_asked
 from casting_inspect.deployment.graph import Shipped, export_onnx, quantisable
 from casting_inspect.deployment.parity import MAX_CHANGES
@@ -125,6 +125,8 @@ def export_run(wanted: Wanted, say: Callable[[str], None]) -> Scorer:
     sets = _sets(wanted, run)
     sight = Sight(inspector.image_size, inspector.fit, inspector.window)
     evidence = evidence_of(run, inspector)
+    for left in leftovers(wanted.out):
+        say(f"{left} is what an interrupted export has left; it can be removed")
     with building(wanted.out) as folder:
         say(f"scoring the checkpoint in float32 on {', '.join(f'{one.words}' for one in sets)}")
         terms = terms_of(run.config.decide)
@@ -209,7 +211,7 @@ class Forge:
         self,
         wanted: Wanted,
         inspector: Inspector,
-        evidence: Evidence | OwnMap | None,
+        evidence: Evidence | None,
         decided: Decided,
         gate: Gate,
         work: Path,
@@ -236,8 +238,14 @@ class Forge:
         Raises:
             Disagreement: If none does.
         """
-        if self.wanted.precision != "auto":
-            return self._made(runtime, self.wanted.precision)
+        if self.wanted.precision == "int8" and not self.layers:
+            raise UserError(
+                f"{type(self.network).__name__} has no layer that may compute in 8 bits (the head "
+                "never does): take precision=fp32"
+            )
+        if self.wanted.precision != "auto" or not self.layers:
+            named = {"auto": "fp32"}
+            return self._made(runtime, named.get(self.wanted.precision, self.wanted.precision))
         try:
             exact, rough = self._latency(runtime, "fp32"), self._latency(runtime, "int8")
             order = ["int8", "fp32"] if rough < exact else ["fp32"]
@@ -245,7 +253,11 @@ class Forge:
                 f"{runtime} on this machine: {exact:.0f} ms a picture in fp32, {rough:.0f} ms in "
                 f"int8: {order[0]} is what it does best"
             )
-            return self._made(runtime, order[0])
+            made = self._made(runtime, order[0])
+            if made.milliseconds <= exact or order[0] == "fp32":
+                return made
+            self.say(f"{made.milliseconds:.0f} ms{_keeping(made.kept)}: fp32 is faster, and taken")
+            return self._made(runtime, "fp32")
         except Disagreement as refused:
             if order[0] == "fp32":
                 raise

@@ -55,15 +55,7 @@ class Evidence(nn.Module):
         return logits, maps.on_both_sides(grids, self.rows)
 
 
-class OwnMap(nn.Module):
-    """The map that a network gives itself (``forward_with_map``), at its own places."""
-
-    def look(self, network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits (N, 2) and maps (N, h, w) of pictures RGB (N, 3, S, S) in 0..1."""
-        return maps.own_map(network, images)
-
-
-def evidence_of(run: TrainedRun, inspector: Inspector) -> Evidence | OwnMap | None:
+def evidence_of(run: TrainedRun, inspector: Inspector) -> Evidence | None:
     """Return how a run's network shows where it sees a defect, or None where it has no such map.
 
     A network that cuts pictures into regions has one map a region, each with weights of its own:
@@ -77,24 +69,31 @@ def evidence_of(run: TrainedRun, inspector: Inspector) -> Evidence | OwnMap | No
         UserError: If these pictures are not there.
     """
     network, side = inspector.network, inspector.image_size
-    layer = shared_layer(network, side, inspector.device)
+    blank = torch.zeros(1, 3, side, side, device=inspector.device)
+    layer = shared_layer(network, blank)
     if layer is None:
-        return OwnMap() if hasattr(network, "forward_with_map") else None
+        return None
+    places = maps.layer_values(network, blank, layer)[1].shape
+    if places[0] != 1 or places[2] != places[3]:
+        return None  # not one square grid a picture: channels stand last, or a picture is cut up
     choice = MapChoice(layer=layer, weights="excess")
     referred = replace(inspector, choice=choice)
     referred = referred.referred(run.references(referred, run.folder))
     assert referred.weights is not None
     assert referred.level is not None
-    blank = torch.zeros(1, 3, side, side, device=inspector.device)
-    places = maps.layer_values(network, blank, layer)[1].shape[-1]
-    return Evidence(layer, referred.weights, referred.level, places, side)
+    return Evidence(layer, referred.weights, referred.level, places[-1], side)
 
 
-def shared_layer(network: nn.Module, side: int, device: torch.device | str = "cpu") -> str | None:
-    """Return the layer whose channels weigh the same in every picture; None where there is none."""
+def shared_layer(network: nn.Module, images: Tensor) -> str | None:
+    """Return the layer whose channels weigh the same in every picture; None where there is none.
+
+    Args:
+        network: In evaluation mode.
+        images: RGB (N, 3, S, S) in 0..1; one is enough.
+    """
     if not maps.takes_mean_weights(network):
         return None
     try:
-        return maps.layer_of(network, torch.zeros(1, 3, side, side, device=device))
+        return maps.layer_of(network, images)
     except UserError:  # not convolutional
         return None

@@ -8,7 +8,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from casting_inspect.deployment.evidence import Evidence, OwnMap
+from casting_inspect.deployment.evidence import Evidence
 from casting_inspect.deployment.quiet import quietly
 from casting_inspect.errors import UserError, first_line
 from casting_inspect.evaluation.calibration import Calibration
@@ -17,8 +17,6 @@ from casting_inspect.models.protocol import is_split
 
 PIXELS: Final = "pixels"
 OUTPUTS: Final = ("p_normal", "log_odds", "heatmap")
-OFFSET: Final = "offset"
-"""The name of what is added to the scaled log-odds."""
 NETWORK: Final = "network."
 """What the names of the network's own weights start with in the graph."""
 WEIGHED: Final = ("Conv", "Gemm", "MatMul")
@@ -42,14 +40,13 @@ class Shipped(nn.Module):
         network: nn.Module,
         calibration: Calibration,
         shift: float,
-        evidence: Evidence | OwnMap | None = None,
+        evidence: Evidence | None = None,
     ) -> None:
         super().__init__()
         self.network = network
-        # by name in the graph, so that a rendition's own bias can be taken off (`renditions.move`)
         self.register_buffer("slope", torch.tensor(calibration.slope, dtype=torch.float32))
         offset = calibration.intercept + shift
-        self.register_buffer(OFFSET, torch.tensor(offset, dtype=torch.float32))
+        self.register_buffer("offset", torch.tensor(offset, dtype=torch.float32))
         self.evidence = evidence
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from casting_inspect.deployment.graph import OFFSET, OUTPUTS, PIXELS, WEIGHED
+from casting_inspect.deployment.graph import OUTPUTS, PIXELS, WEIGHED
 from casting_inspect.deployment.quiet import quietly
 from casting_inspect.deployment.runtimes import silent
 
@@ -134,7 +134,7 @@ def quantise_onnx(graph: Path, out: Path, layers: Collection[str], pixels: Pixel
 
 
 def move(runtime: str, path: Path, by: float) -> None:
-    """Add a constant to the log-odds of a rendition.
+    """Add a constant to the log-odds of a rendition, once.
 
     Rounding in 8 bits moves scores to one side, all of them by about the same (Nagel and others
     2019, "Data-free quantization through weight equalization and bias correction", sec. 4.2); what
@@ -145,36 +145,47 @@ def move(runtime: str, path: Path, by: float) -> None:
         path: Its file.
         by: What is added.
     """
-    if runtime == "onnxruntime":
-        import onnx
-        from onnx import numpy_helper
+    add = _add_in_onnx if runtime == "onnxruntime" else _add_in_openvino
+    add(path, by)
 
-        model = onnx.load(str(path))
-        (tensor,) = [one for one in model.graph.initializer if one.name == OFFSET]
-        tensor.CopyFrom(
-            numpy_helper.from_array(numpy_helper.to_array(tensor) + np.float32(by), OFFSET)
-        )
-        onnx.save(model, str(path))
-        return
+
+def _add_in_onnx(path: Path, by: float) -> None:
+    import onnx
+    from onnx import helper, numpy_helper
+
+    model = onnx.load(str(path))
+    graph, (place, last) = model.graph, _maker_of(model.graph.node, OUTPUTS[1])
+    before, constant = f"{OUTPUTS[1]}.rounded", f"{OUTPUTS[1]}.moved_by"
+    last.output[:] = [before if name == OUTPUTS[1] else name for name in last.output]
+    graph.initializer.append(numpy_helper.from_array(np.array(by, np.float32), constant))
+    graph.node.insert(place + 1, helper.make_node("Add", [before, constant], [OUTPUTS[1]]))
+    onnx.save(model, str(path))
+
+
+def _maker_of(nodes: Any, name: str) -> tuple[int, Any]:
+    """Return the node of a graph that makes a value, and its place."""
+    (found,) = [(place, node) for place, node in enumerate(nodes) if name in node.output]
+    return found
+
+
+def _add_in_openvino(path: Path, by: float) -> None:
     silent()
     import openvino
 
     model = openvino.Core().read_model(path)
-    (last,) = [one for one in model.get_ops() if one.get_friendly_name() == OUTPUTS[1]]
-    constants = [each for each in last.inputs() if is_constant(each.get_source_output().get_node())]
-    old = constants[0].get_source_output().get_node()
-    new = openvino.opset1.constant(np.asarray(old.data + np.float32(by), np.float32))
-    constants[0].replace_source_output(new.output(0))
+    before = model.output(OUTPUTS[1]).get_node().input_value(0)
+    takers = list(before.get_target_inputs())
+    added = openvino.opset1.add(before, openvino.opset1.constant(np.float32(by)))
+    for taker in takers:
+        taker.replace_source_output(added.output(0))
+    before.get_tensor().set_names(set())
+    added.output(0).get_tensor().set_names({OUTPUTS[1]})
+    added.set_friendly_name(f"{OUTPUTS[1]}.moved")
     moved = path.with_name(f"moved_{path.name}")
     openvino.save_model(model, moved, compress_to_fp16=False)
-    del model, last, constants, old  # the file is mapped into memory as long as they are there
+    del model, before, takers, added  # the file is mapped into memory as long as they are there
     for suffix in (".xml", ".bin"):
         moved.with_suffix(suffix).replace(path.with_suffix(suffix))
-
-
-def is_constant(node: Any) -> bool:
-    """Say whether an OpenVINO operation is a constant."""
-    return bool(node.get_type_name() == "Constant")
 
 
 def halve_onnx(graph: Path, out: Path) -> None:

@@ -107,7 +107,9 @@ def test_half_the_bytes_and_the_same_verdicts(run: Path, bundle: Path, tmp_path:
 
 
 @pytest.mark.parametrize("name", ["onnx", "openvino"])
-def test_only_convolutions_become_8_bits(run: Path, tmp_path: Path, name: str) -> None:
+def test_only_convolutions_become_8_bits(
+    run: Path, castings: Path, tmp_path: Path, name: str
+) -> None:
     if name not in formats():
         pytest.skip(f"{name} is not installed")
     out = tmp_path / "bundle"
@@ -134,6 +136,45 @@ def test_only_convolutions_become_8_bits(run: Path, tmp_path: Path, name: str) -
         assert text.count('type="FakeQuantize"') >= 1
     scorer = Scorer(out)
     assert scorer.model.precision == "int8"
+    pictures = [read_rgb(path) for path in sorted(castings.glob("**/*.png"))]
+    exact, found = (
+        np.concatenate([np.ravel(each.heatmap) for each in one(pictures, heatmaps=True)])
+        for one in (scorer_of(run), scorer)
+    )
+    assert np.corrcoef(exact, found)[0, 1] > 0.8
+
+
+@pytest.mark.parametrize(("precision", "code"), [("int8", 2), ("auto", 0)])
+def test_a_network_without_layers_for_8_bits_is_no_int8(
+    run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    precision: str,
+    code: int,
+) -> None:
+    monkeypatch.setattr("casting_inspect.deployment.build.quantisable", lambda _: [])
+    out = tmp_path / "bundle"
+    words = [f"run={run}", f"out={out}", "format=onnx", f"precision={precision}"]
+    assert export.main(words) == code
+    shown = said(capsys)
+    if code:
+        assert "take precision=fp32" in shown
+        assert not list(tmp_path.iterdir())
+    else:
+        assert Scorer(out).model.precision == "fp32"
+
+
+def test_auto_takes_fp32_where_what_agrees_in_int8_is_slower(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    times = iter([20.0, 10.0, 30.0, 20.0])  # fp32, int8; int8 as it agrees; fp32
+    monkeypatch.setattr("casting_inspect.deployment.build.milliseconds", lambda *_: next(times))
+    out = tmp_path / "bundle"
+    words = ["format=onnx", "pictures=24", "max_verdict_changes=0.5"]
+    assert export.main([f"run={run}", f"out={out}", *words]) == 0
+    assert "30 ms: fp32 is faster, and taken" in said(capsys)
+    assert Scorer(out).model.precision == "fp32"
 
 
 def test_auto_says_what_it_took(
@@ -353,24 +394,3 @@ def test_a_tampered_bundle_is_refused(run: Path, tmp_path: Path, castings: Path)
     with pytest.raises(UserError, match="is not as it was exported"):
         scorer_of(out)
     assert np.isfinite(scorer_of(run)([picture])[0].p_normal)
-
-
-@pytest.mark.parametrize("name", ["onnx", "openvino"])
-def test_a_rendition_can_be_moved_by_a_constant(bundle: Path, tmp_path: Path, name: str) -> None:
-    import shutil
-
-    from casting_inspect.deployment.renditions import move
-    from casting_inspect.deployment.runtimes import open_model
-
-    if name not in formats():
-        pytest.skip(f"{name} is not installed")
-    runtime = {"onnx": "onnxruntime"}.get(name, name)
-    file = {"onnx": "model.onnx", "openvino": "model.xml"}[name]
-    for path in bundle.glob("model.*"):
-        shutil.copy(path, tmp_path)
-    pixels = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
-    before = open_model(runtime, tmp_path / file)(pixels)
-    move(runtime, tmp_path / file, 0.25)
-    after = open_model(runtime, tmp_path / file)(pixels)
-    np.testing.assert_allclose(after.log_odds - before.log_odds, 0.25, atol=1e-5)
-    assert {path.name for path in tmp_path.iterdir()} == {p.name for p in bundle.glob("model.*")}

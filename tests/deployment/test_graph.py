@@ -9,9 +9,11 @@ import torch
 from made_runs import CNN, VGG19
 from torch import nn
 
-from casting_inspect.deployment.evidence import SMOOTH, Evidence, OwnMap, shared_layer
+from casting_inspect.deployment.evidence import SMOOTH, Evidence, shared_layer
 from casting_inspect.deployment.graph import Shipped, export_onnx, quantisable
+from casting_inspect.deployment.renditions import file_name, move, render
 from casting_inspect.deployment.runtimes import open_model
+from casting_inspect.deployment.scorer import probabilities
 from casting_inspect.errors import UserError
 from casting_inspect.evaluation.calibration import Calibration
 from casting_inspect.models import maps
@@ -51,10 +53,10 @@ def images_of(pixels: np.ndarray) -> torch.Tensor:
 
 def shown_by(network: nn.Module) -> tuple[Evidence, torch.Tensor, torch.Tensor] | None:
     """Return a network's map as it ships, and the channels' weights and level in it."""
-    layer = shared_layer(network, SIDE)
+    some = images_of(pixels_of(4))
+    layer = shared_layer(network, some)
     if layer is None:
         return None
-    some = images_of(pixels_of(4))
     weights, level = maps.mean_weights(network, some, layer), maps.usual_level(network, some, layer)
     places = maps.layer_values(network, some, layer)[1].shape[-1]
     return Evidence(layer, weights, level / 2, places, SIDE), weights, level / 2
@@ -96,23 +98,32 @@ def test_the_graph_gives_what_the_network_gives(name: str, tmp_path: Path) -> No
     assert b"site-packages" not in path.read_bytes()  # no traces of where it was made
 
 
-def test_a_map_of_the_networks_own_goes_from_0_to_1() -> None:
-    network = network_of("attention")
-    shipped = Shipped(network, Calibration(), 0.0, OwnMap()).eval()
-    pixels = torch.from_numpy(pixels_of(3))
-    with torch.inference_mode():
-        heat = shipped(pixels)[2]
-        own = maps.own_map(network, images_of(pixels_of(3)))[1]
-    torch.testing.assert_close(heat, own / own.amax(dim=(1, 2), keepdim=True))
-
-
 def test_a_picture_without_evidence_has_an_empty_map() -> None:
-    class Sure(nn.Module):
-        def forward_with_map(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            return torch.zeros(len(images), 2), -torch.ones(len(images), 1, 3, 3)
+    network = network_of("cnn")
+    shown = shown_by(network)
+    assert shown is not None
+    shown[0].level.fill_(1e6)  # as if good castings showed more than any picture does
+    heat = Shipped(network, Calibration(), 0.0, shown[0])(torch.from_numpy(pixels_of(2)))[2]
+    assert torch.equal(heat, torch.zeros(2, SIDE, SIDE))
 
-    heat = Shipped(Sure(), Calibration(), 0.0, OwnMap())(torch.zeros(2, 8, 8, 3))[2]
-    assert torch.equal(heat, torch.zeros(2, 3, 3))
+
+@pytest.mark.parametrize("slope", [1.0, 0.5])
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_scores_are_moved_by_a_constant_whatever_is_added_already(
+    slope: float, runtime: str, tmp_path: Path
+) -> None:
+    for package in ("onnxscript", "onnx", runtime):
+        pytest.importorskip(package, reason="the extra 'export' is not installed")
+    graph, path = tmp_path / "graph.onnx", tmp_path / file_name(runtime, "fp32")
+    export_onnx(Shipped(network_of("cnn"), Calibration(slope), 0.0).eval(), SIDE, graph)
+    render(runtime, "fp32", graph, path)
+    pixels, files = pixels_of(3), {each.name for each in tmp_path.iterdir()}
+    before = open_model(runtime, path)(pixels)
+    move(runtime, path, 0.25)
+    after = open_model(runtime, path)(pixels)
+    np.testing.assert_allclose(after.log_odds, before.log_odds + 0.25, atol=1e-5)
+    np.testing.assert_allclose(after.p_normal, probabilities(after.log_odds), atol=1e-6)
+    assert {each.name for each in tmp_path.iterdir()} == files
 
 
 def test_what_onnx_has_no_word_for_is_one_line(tmp_path: Path) -> None:
