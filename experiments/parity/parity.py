@@ -1,11 +1,11 @@
 """Does a bundle say what its run says, on the run's whole validation set?
 
-    python experiments/parity/parity.py [fp32] [int8] NAME=RUN ...
+    python experiments/parity/parity.py [fp32] [int8] [openvino] [onnxruntime] NAME=RUN ...
 
-RUN is the folder of a finished run of `train data.fold=final`. Exports it in int8 and in fp32 (or in
-what is named) for either runtime, each held against the checkpoint in float32 on every validation
-picture at batch 1 and 7, and puts into results/parity.csv a row a model and batch, or one that says
-why there is no bundle.
+RUN is the folder of a finished run of `train data.fold=final`. Exports it in int8 and in fp32 for
+either runtime (or in what is named), each held against the checkpoint in float32 on every
+validation picture at batch 1 and 7, and puts into results/parity.csv a row a model and batch, or
+one that says why there is no bundle.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ import itertools
 import json
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,56 +31,66 @@ TABLE: Final = HERE / "results" / "parity.csv"
 KEY: Final = ["run", "runtime", "precision"]
 
 
-def rows_of(run: Path, runtime: str, precision: str, out: Path) -> Iterator[dict[str, Any]]:
-    """Yield the rows of one export."""
-    facts = {"runtime": runtime, "precision": precision}
-    started = time.perf_counter()
-    try:
-        export_run(Wanted(run, out, (runtime,), precision), lambda line: print(line, flush=True))
-    except Disagreement as refused:
-        print(refused, flush=True)
-        yield {**facts, "batch": "", "refused": str(refused)}
-        return
-    record = json.loads((out / RECORD).read_text(encoding="utf-8"))
-    (model,) = record["models"]
-    figures = model["parity"]["validation"]
-    for size in BATCHES:
-        one = figures[f"batch_{size}"]
-        yield {
-            **facts,
-            "kept_in_float": " ".join(model["kept_in_float"]),
-            "pictures": figures["n"],
-            "batch": str(size),
-            "largest_p": one["p_normal"]["largest"],
-            "mean_p": one["p_normal"]["mean"],
-            "largest_log_odds": one["log_odds"]["largest"],
-            "mean_log_odds": one["log_odds"]["mean"],
-            "changes": one["verdict_changes"],
-            "change_share": one["verdict_change_share"],
-            "expected_on_new": one.get("expected_change_share"),
-            **{
-                f"{what}_{which}": one[what][which]
-                for what in ("escapes", "overkills")
-                for which in ("reference", "bundle", "p")
-            },
-            "milliseconds": model["milliseconds"],
-            "seconds": time.perf_counter() - started,
-            "commit": (record["commit"] or {}).get("id", "")[:12],
-            "data_digest": record["digests"]["data"],
-            "weights_sha256": record["digests"]["weights"],
-            "refused": "",
-        }
+def rows_of(run: Path, runtimes: Sequence[str], precision: str) -> Iterator[dict[str, Any]]:
+    """Yield the rows of one export, or where it is refused those of one a runtime."""
+    with tempfile.TemporaryDirectory() as work:
+        out = Path(work) / "bundle"
+        try:
+            export_run(Wanted(run, out, tuple(runtimes), precision), said)
+        except Disagreement as refused:
+            said(str(refused))
+            if len(runtimes) > 1:
+                for runtime in runtimes:
+                    yield from rows_of(run, [runtime], precision)
+                return
+            facts = {"runtime": runtimes[0], "precision": precision}
+            yield {**facts, "batch": "", "refused": str(refused)}
+            return
+        record = json.loads((out / RECORD).read_text(encoding="utf-8"))
+    for model in record["models"]:
+        figures = model["parity"]["validation"]
+        for size in BATCHES:
+            one = figures[f"batch_{size}"]
+            yield {
+                "runtime": model["runtime"],
+                "precision": precision,
+                "kept_in_float": " ".join(model["kept_in_float"]),
+                "pictures": figures["n"],
+                "batch": str(size),
+                "largest_p": one["p_normal"]["largest"],
+                "mean_p": one["p_normal"]["mean"],
+                "largest_log_odds": one["log_odds"]["largest"],
+                "mean_log_odds": one["log_odds"]["mean"],
+                "changes": one["verdict_changes"],
+                "change_share": one["verdict_change_share"],
+                "expected_on_new": one.get("expected_change_share"),
+                **{
+                    f"{what}_{which}": one[what][which]
+                    for what in ("escapes", "overkills")
+                    for which in ("reference", "bundle", "p")
+                },
+                "milliseconds": model["milliseconds"],
+                "commit": (record["commit"] or {}).get("id", "")[:12],
+                "data_digest": record["digests"]["data"],
+                "weights_sha256": record["digests"]["weights"],
+                "refused": "",
+            }
+
+
+def said(line: str) -> None:
+    """Print a line at once."""
+    print(line, flush=True)
 
 
 def main() -> int:
     """Export in every way that is wanted, and keep as it comes what came of it."""
     words = sys.argv[1:]
-    wanted = [one for one in PRECISIONS if one in words] or list(PRECISIONS)
-    runs = dict(word.split("=", 1) for word in words if word not in PRECISIONS)
-    for name, precision, runtime in itertools.product(runs, wanted, RUNTIMES):
-        with tempfile.TemporaryDirectory() as work:
-            made = rows_of(Path(runs[name]), runtime, precision, Path(work) / "bundle")
-            keep(pd.DataFrame([{"run": name, **row} for row in made]))
+    precisions = [one for one in PRECISIONS if one in words] or PRECISIONS
+    runtimes = [one for one in RUNTIMES if one in words] or RUNTIMES
+    runs = dict(word.split("=", 1) for word in words if "=" in word)
+    for (name, run), precision in itertools.product(runs.items(), precisions):
+        rows = rows_of(Path(run), runtimes, precision)
+        keep(pd.DataFrame([{"run": name, **row} for row in rows]))
     return 0
 
 

@@ -69,8 +69,10 @@ def table(rows: Sequence[Cells]) -> str:
 
 
 def notes(rows: Sequence[Cells]) -> str:
-    """Return what stands under a table, each remark once."""
-    return "".join(f"\n- {note}" for note in dict.fromkeys(row["note"] for row in rows) if note)
+    """Return what stands under a table: each remark once, with its row where there are several."""
+    found = {row["note"]: row["what"] for row in reversed(rows) if row["note"]}
+    lines = [f"{what}: {note}" if len(found) > 1 else note for note, what in found.items()]
+    return "".join(f"\n- {line}" for line in reversed(lines))
 
 
 def curve_table(rows: Sequence[Cells]) -> str:
