@@ -173,7 +173,8 @@ def _objections(source: Source) -> list[str]:
         found.append(
             f"{models} models were tested, each on castings that it had not learnt: that estimates "
             "what inspectors made this way do, and limits that hold are reason enough to go on. "
-            "The one that goes on the line has still to judge castings that it has not learnt."
+            "The one that goes on the line has still to judge castings that it has not learnt: "
+            "predict, then evaluate with labels=DIR."
         )
     return found
 

@@ -124,6 +124,8 @@ def test_several_models_or_validation_rows_are_no_test_of_one_model(tmp_path: Pa
     folds = rows.assign(fold=np.arange(len(rows)) % 5)
     (reason,) = acceptance_of(source(tmp_path / "a", folds)).reasons
     assert reason.startswith("5 models were tested")
+    assert "has still to judge castings that it has not learnt" in reason
+    assert reason.endswith("evaluate with labels=DIR.")
     (reason,) = acceptance_of(source(tmp_path / "b", rows.assign(split="val"))).reasons
     assert reason.startswith("Nothing was tested")
 
