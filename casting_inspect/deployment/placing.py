@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import filecmp
+import hashlib
 import os
 import shutil
 import time
@@ -193,6 +194,9 @@ def _png(picture: Picture) -> bytes:
 def draw_heatmap(judged: Judged, folder: Path) -> bool:
     """Write a picture beside itself with its map of evidence, as ``NAME.heatmap.jpg``.
 
+    Where names come again, as in a drop folder, it is ``NAME.MARK.heatmap.jpg``, with eight digits
+    of the item's mark.
+
     Returns:
         Whether there is a map.
 
@@ -211,7 +215,9 @@ def draw_heatmap(judged: Judged, folder: Path) -> bool:
         colour = np.asarray(cv2.cvtColor(colour, cv2.COLOR_GRAY2RGB), np.uint8)
     drawn = jpeg(overlay(colour, heat, *peak(heat)))
     name = safe_path(judged.item.name)
-    target = folder / judged.row.verdict / name.with_name(f"{name.name}.heatmap.jpg")
+    mark = judged.item.mark
+    of_its_own = f".{hashlib.blake2b(mark.encode(), digest_size=4).hexdigest()}" if mark else ""
+    target = folder / judged.row.verdict / name.with_name(f"{name.name}{of_its_own}.heatmap.jpg")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _patiently(lambda: _write(target, drawn))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 from pathlib import Path, PurePosixPath
 
@@ -108,6 +109,17 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"sort.to=.*'a.png' cannot go there"):
         Sorting(tmp_path / "out", "copy").put(item_at(file, "a.png"), "normal")
     assert file.exists()
+
+
+def test_maps_of_a_name_that_comes_again_are_all_kept(tmp_path: Path) -> None:
+    row = Row("image.png", "defective", 0.1, 0.6, 0.4, DIGEST, 1.0, "")
+    verdict = Verdict("defective", 0.1, np.eye(4, dtype=np.float32))
+    for mark in ("5:1", "5:2", "5:2"):  # the last is drawn again, as after a kill
+        item = Item("image.png", lambda: b"", mark=mark)
+        draw_heatmap(Judged(item, row, np.zeros((40, 60), np.uint8), verdict), tmp_path)
+    names = [path.name for path in (tmp_path / "defective").iterdir()]
+    assert len(names) == 2
+    assert all(re.fullmatch(r"image\.png\.[0-9a-f]{8}\.heatmap\.jpg", name) for name in names)
 
 
 def test_an_overlay_is_drawn_where_there_is_a_map(tmp_path: Path) -> None:
