@@ -26,7 +26,7 @@ def overlay(picture: Picture, heat: Heat, x: float, y: float, *, side: int = SID
 
     Colours go from the map's zero, where nothing is laid over, to its largest value, so they
     compare places within a picture and not pictures with each other. What speaks for normal is left
-    as it is.
+    as it is; where all does, no peak is marked.
 
     Args:
         picture: RGB (H, W, 3).
@@ -44,6 +44,8 @@ def overlay(picture: Picture, heat: Heat, x: float, y: float, *, side: int = SID
     colours = (255 * colormaps["inferno"](share)[..., :3]).astype(np.float32)
     cover = (_STRONGEST * np.sqrt(share))[..., None]
     mixed: Any = np.rint(plain * (1 - cover) + colours * cover).astype(np.uint8)
+    if not (heat > 0).any():
+        return np.concatenate([plain, mixed], axis=1)
     centre = (int(x * width), int(y * height))
     for radius, colour in ((13, (0, 0, 0)), (11, (86, 180, 233))):  # seen on dark and on bright
         cv2.circle(mixed, centre, radius, colour, 2, cv2.LINE_AA)

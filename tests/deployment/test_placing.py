@@ -122,6 +122,15 @@ def test_maps_of_a_name_that_comes_again_are_all_kept(tmp_path: Path) -> None:
     assert all(re.fullmatch(r"image\.png\.[0-9a-f]{8}\.heatmap\.jpg", name) for name in names)
 
 
+def test_a_map_without_evidence_has_no_peak(tmp_path: Path) -> None:
+    row = Row("a.png", "review", 0.5, 0.6, 0.4, DIGEST, 1.0, "")
+    verdict = Verdict("review", 0.5, np.zeros((4, 4), np.float32))
+    grey = np.full((40, 40), 90, np.uint8)
+    assert draw_heatmap(Judged(Item("a.png", bytes), row, grey, verdict), tmp_path)
+    drawn = cv2.imread(str(tmp_path / "review/a.png.heatmap.jpg"))
+    assert (drawn == drawn[0, 0]).all()
+
+
 def test_an_overlay_is_drawn_where_there_is_a_map(tmp_path: Path) -> None:
     heat = np.zeros((4, 4), np.float32)
     heat[1, 2] = 1
