@@ -162,10 +162,9 @@ def _keep(
             tally.drawn += draw_heatmap(judged, wanted.heatmaps)
     if ledger is not None:
         ledger.write([judged.item for judged in batch], [judged.row.verdict for judged in batch])
+        ledger.sync()  # after a power cut rows without their lines could not be gone on with
     table.write([judged.row for judged in batch])
     if wanted.moves:
-        if ledger is not None:
-            ledger.sync()
         table.sync()  # a picture leaves its place only when its row is safe from a power cut
     for judged in batch:
         tally.add(judged.row.verdict, judged.row.path, judged.row.error)

@@ -192,6 +192,30 @@ def test_a_drop_folder_is_left_and_taken_up_again(
         assert (folder / "done" / "000-2.png").is_file()
 
 
+def test_no_power_cut_leaves_a_row_without_its_line_in_the_ledger(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever part of the table reaches the disk, the ledger is there before it."""
+    out, safe = tmp_path / "v.csv", [0]
+    write, too_early = Table.write, list[int]()
+
+    def sync(number: int) -> None:
+        if os.path.samestat(os.fstat(number), (tmp_path / "v.csv.seen").stat()):
+            safe.append(lines_in(tmp_path / "v.csv.seen"))
+
+    def watched(table: Table, rows: list[Row]) -> None:
+        before = max(0, lines_in(out) - 1)
+        if before + len(rows) > safe[-1]:
+            too_early.append(before)
+        write(table, rows)
+
+    monkeypatch.setattr("os.fsync", sync)
+    monkeypatch.setattr(Table, "write", watched)
+    drop_run(folder, Wanted(out, resume=True), 7)
+    assert too_early == []
+    assert len(rows_in(out)) == safe[-1] == 7
+
+
 def lines_in(out: Path) -> int:
     return out.read_bytes().count(b"\n") if out.exists() else 0
 
