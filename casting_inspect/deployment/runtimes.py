@@ -34,7 +34,10 @@ class Scored(NamedTuple):
 
 
 Engine = Callable[[Pixels], Scored]
-"""From RGB pictures (N, S, S, 3) to what a model says of them; safe in several threads."""
+"""From RGB pictures (N, S, S, 3) to what a model says of them; safe in several threads.
+
+Raises `RuntimeError` or `MemoryError` where it cannot.
+"""
 
 PACKAGES: Final = {"openvino": ("openvino",), "onnxruntime": ("onnxruntime", "onnx")}
 """The modules that a runtime needs; `onnx` looks into a file before it is opened."""
@@ -140,7 +143,12 @@ def _onnxruntime(path: Path, threads: int) -> Engine:
         raise ValueError(first_line(error)) from error
 
     def run(pixels: Pixels) -> Scored:
-        return _scored(session.run(None, {"pixels": pixels}))
+        try:
+            return _scored(session.run(None, {"pixels": pixels}))
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise RuntimeError(first_line(error)) from error
 
     return run
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import cv2
 import numpy as np
 
 from casting_inspect.data.decode import (
@@ -30,6 +31,8 @@ LEAST_SIDE: Final = 16
 """Pixels of the shorter side below which nothing can be seen of a casting."""
 AHEAD: Final = 256 * 2**20
 """Bytes of decoded pictures that may wait for the scorer."""
+SCORING: Final = (ValueError, RuntimeError, MemoryError, cv2.error)
+"""What a scorer may raise about pictures; all else is a fault of ours."""
 GLANCE: Final = 0.1
 """Seconds after which a thread that waits looks whether it is to stop."""
 
@@ -260,12 +263,29 @@ def _judge(batch: Sequence[_Decoded], scorer: PictureScorer, heatmaps: bool) -> 
 def _scores(
     pictures: Sequence[Picture], scorer: PictureScorer, heatmaps: bool
 ) -> list[Verdict | str]:
-    """Return verdicts; of a batch that cannot be scored each by itself, or why not."""
+    """Return verdicts; of a batch that cannot be scored each by itself, or why not.
+
+    Raises:
+        UserError: If it is not the picture's fault: no other can be scored either.
+    """
     if not pictures:
         return []
     try:
         return list(scorer(pictures, heatmaps))
-    except (ValueError, RuntimeError) as error:
-        if len(pictures) == 1:
-            return [f"could not be scored ({first_line(error)})"]
-        return [_scores([picture], scorer, heatmaps)[0] for picture in pictures]
+    except SCORING as error:
+        if len(pictures) > 1:
+            return [_scores([picture], scorer, heatmaps)[0] for picture in pictures]
+        reason = first_line(error)
+    try:
+        scorer([_any_picture()], heatmaps)
+    except SCORING:
+        raise UserError(
+            f"no picture can be scored any more ({reason}); those judged before have their rows, "
+            "and resume=true goes on"
+        ) from None
+    return [f"could not be scored ({reason})"]
+
+
+def _any_picture() -> Picture:
+    """Return noise, which every model that works has a score for."""
+    return np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)

@@ -102,3 +102,9 @@ def test_onnxruntime_alone_is_not_enough_and_one_line_says_so(
         Scorer(bundle, "onnxruntime")
     if whole:
         assert Scorer(bundle).model.runtime == "openvino"
+
+
+def test_what_onnxruntime_cannot_score_is_a_runtime_error(bundle: Path) -> None:
+    run = open_model("onnxruntime", bundle / "model.onnx")
+    with pytest.raises(RuntimeError, match="pixels"):
+        run(np.zeros((1, 3), np.uint8))

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -78,9 +79,42 @@ def test_a_batch_that_cannot_be_scored_costs_its_one_picture_only() -> None:
     assert "could not be scored" in rows[1].error
 
 
-def test_sixteen_bits_are_mapped_by_the_scorers_window() -> None:
-    import cv2
+class Fails(StubScorer):
+    """Raises an error for pictures of one grey value, or from some call on for all."""
 
+    def __init__(self, error: Exception, value: int = 7, after: int = 10**9) -> None:
+        super().__init__()
+        self._error, self._value, self._after = error, value, after
+
+    def __call__(self, pictures, heatmaps=False):  # type: ignore[no-untyped-def]
+        found = super().__call__(pictures, heatmaps)
+        bad = any(int(picture[0, 0, 0]) == self._value for picture in pictures)
+        if bad or len(self.batches) > self._after:
+            raise self._error
+        return found
+
+
+ERRORS = [ValueError("no number"), RuntimeError("x"), MemoryError(), cv2.error("resize")]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_whatever_fails_at_one_picture_costs_that_one(error: Exception) -> None:
+    rows = rows_of(mixed([200, 7, 30]), Fails(error), Pace(batch=4))
+    assert [row.verdict for row in rows] == ["normal", "error", "defective"]
+    assert rows[1].error.startswith("could not be scored (")
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_a_model_that_can_score_no_more_ends_it_and_costs_no_picture(error: Exception) -> None:
+    rows: list[Row] = []
+    scorer = Fails(error, after=2)
+    found = inspect_items(mixed([200] * 9), scorer, Pace(batch=1), threading.Event())
+    with pytest.raises(UserError, match=r"no picture can be scored any more .*resume=true goes on"):
+        rows.extend(one.row for batch in found for one in batch)
+    assert [row.verdict for row in rows] == ["normal"] * 2
+
+
+def test_sixteen_bits_are_mapped_by_the_scorers_window() -> None:
     done, data = cv2.imencode(".png", np.full((32, 32), 900, np.uint16))
     assert done
     item = Item("16.png", lambda: bytes(data.tobytes()))
