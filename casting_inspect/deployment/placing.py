@@ -109,6 +109,8 @@ def _put(item: Item, target: Path, way: str) -> None:
             _write(free, content if isinstance(content, bytes) else _png(content))
         elif way == "link":
             _link(content, free)
+            if is_written_over(item):
+                free.unlink(missing_ok=True)
         elif way == "move" and _renamed(content, free):
             return
         else:

@@ -78,6 +78,23 @@ def test_two_pictures_of_one_name_are_both_kept(tmp_path: Path) -> None:
     assert (tmp_path / "out/normal/a-3.png").read_bytes() == grey_png(3)
 
 
+def test_what_is_written_over_while_it_is_linked_is_no_longer_linked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, link = write_grey(tmp_path / "image.png", 255), os.link
+    item = Item("image.png", lambda: file, file, mark_of(file.stat()))
+
+    def late(source: Path, target: Path) -> None:
+        link(source, target)
+        write_grey(source, 0)
+        os.utime(source, (1000, 1000))
+
+    monkeypatch.setattr(os, "link", late)
+    Sorting(tmp_path / "out", "link").put(item, "normal")
+    assert file.exists()
+    assert below(tmp_path / "out") == []
+
+
 def test_bytes_and_camera_pictures_are_written(tmp_path: Path) -> None:
     sorting = Sorting(tmp_path, "copy")
     picture = np.zeros((20, 20, 3), np.uint8)
