@@ -10,6 +10,7 @@ from typing import Any, Final
 from casting_inspect.data.naming import names_from
 from casting_inspect.errors import UserError
 from casting_inspect.files import replace_json
+from casting_inspect.starting.afresh import command_afresh
 from casting_inspect.starting.encoding import require_unicode_words
 from casting_inspect.starting.enough import too_few
 from casting_inspect.starting.look import Look, look_at
@@ -76,7 +77,7 @@ def _earlier(wish: Wish) -> dict[str, Any] | None:
     if other:
         raise UserError(
             f"out={wish.out}: an earlier start there had {other[0]}={known.get(other[0])}, now "
-            f"{now[other[0]]}; give another out=, or remove that folder"
+            f"{now[other[0]]}; give another out=, as in {command_afresh(wish)}"
         )
     return record
 

@@ -26,16 +26,25 @@ _FITS: Final = 6
 
 
 def outdated(wish: Wish, course: Mapping[str, Any]) -> str | None:
-    """Return what to say of a course that was chosen for want of weights, now that there are some.
+    """Return what to say of a course chosen for want of weights, or for another time.
 
     Args:
         wish: What the user wants.
         course: Of an earlier start, as `chosen_course` gave it.
 
     Returns:
-        A line for the screen; None where the same course would be chosen now.
+        A line for the screen; None where there are no weights as before, and as much time.
     """
-    if SMALL not in course["words"] or wish.weights == "none":
+    if SMALL not in course["words"]:
+        before = course.get("minutes", wish.minutes)
+        if before == wish.minutes or wish.image_size is not None:
+            return None
+        return (
+            f"careful: minutes={wish.minutes:g} changes nothing here, for the size of the pictures "
+            f"was chosen at the earlier start, for {before:g}; to choose it again, type "
+            f"{command_afresh(wish)}"
+        )
+    if wish.weights == "none":
         return None
     if why_no_weights(wish.weights, download=False) is not None:
         return None
@@ -58,7 +67,7 @@ def chosen_course(
         say: Prints a line.
 
     Returns:
-        ``words`` for `train`, ``image_size``, and ``time`` in words.
+        ``words`` for `train`, ``image_size``, ``time`` in words, and the ``minutes`` wished for.
 
     Raises:
         UserError: If a file of weights was named that is not there.
@@ -74,7 +83,12 @@ def chosen_course(
         seconds = cnn_seconds(len(pictures), side, _EPOCHS, _FITS)
         words = [SMALL, f"model.image_size={side}", "finetune.head_lr=2e-3"]
         words += ["data.inner_folds=1", f"trainer.max_epochs={_EPOCHS}"]
-        return {"words": words, "image_size": side, "time": duration(seconds)}
+        return {
+            "words": words,
+            "image_size": side,
+            "time": duration(seconds),
+            "minutes": wish.minutes,
+        }
     some = [pictures[at * len(pictures) // _SAMPLE] for at in range(_SAMPLE)]
     course = vgg19_course(
         some,
@@ -91,4 +105,5 @@ def chosen_course(
         "words": words,
         "image_size": course.image_size,
         "time": duration(course.seconds),
+        "minutes": wish.minutes,
     }

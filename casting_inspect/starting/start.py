@@ -82,11 +82,12 @@ def start(wish: Wish, *, yes: bool) -> list[str]:
         record = keep(wish, record, course=course)
     else:
         _say_if_outdated(wish, course, say)
-    say("")
-    say(
-        f"Learning will take about {course['time']} on this machine. Interrupted, the same command "
-        "goes on where it was."
-    )
+    if not _is_finished(wish):
+        say("")
+        say(
+            f"Learning will take about {course['time']} on this machine. Interrupted, the same "
+            "command goes on where it was."
+        )
     title = "learn, and test on castings never seen"
     words = train_words(wish, course)
     run_step(3, _STEPS, title, words, say, learning(time.monotonic), wish.log)
@@ -166,6 +167,14 @@ def _course(wish: Wish, frame: pd.DataFrame, say: Say) -> dict[str, Any]:
         if words:
             say(f"careful: {words}")
     return course
+
+
+def _is_finished(wish: Wish) -> bool:
+    try:
+        record = json.loads((wish.run / "run.json").read_text(encoding="utf-8"))
+        return bool(record["status"] == "finished")
+    except (OSError, ValueError, KeyError, TypeError):  # and `train` says what is wrong with it
+        return False
 
 
 def _say_if_outdated(wish: Wish, course: Mapping[str, Any], say: Say) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,17 @@ def test_weights_that_came_later_are_said_with_the_command(
     assert (found is not None) is said
     anew = "type casting-inspect start source=in yes=true out=in_inspected_2"
     assert found is None or found.endswith(anew)
+
+
+def test_another_time_is_said_to_change_nothing(tmp_path: Path) -> None:
+    wish = Wish(tmp_path, tmp_path / "out", Words(), "none", None, Limits(0.05, 0.05), 9.0)
+    before = {"words": ["model=vgg19"], "minutes": 5.0}
+    found = course.outdated(wish, before)
+    assert found is not None
+    assert "minutes=9 changes nothing here" in found
+    assert "out_2" in found
+    assert course.outdated(replace(wish, minutes=5.0), before) is None
+    assert course.outdated(replace(wish, image_size=224), before) is None
 
 
 def test_no_weights_may_be_asked_for(
