@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from casting_inspect.auditing.findings import CONFLICT, SHORTCUT, UNDECODABLE
+from casting_inspect.data.outcome import HELD
 
 _WORTH_KNOWING: Final = (CONFLICT, UNDECODABLE, SHORTCUT)
 _SHORTCUT: Final = (
@@ -21,9 +22,13 @@ _FOLD: Final = re.compile(r"fold \d+ \((\d+) of (\d+)\)")
 
 
 def prepared(line: str) -> str | None:
-    """Return what `prepare` says, but for progress, side files and the next command."""
-    is_progress = "\u2501" in line
-    silent = line.startswith("next: ") or "no pictures were ignored" in line or is_progress
+    """Return what `prepare` says, but for what only somebody who typed it has a use for.
+
+    That is progress, side files, the next command, and the advice to give another ``out=``.
+    """
+    silent = line.startswith("next: ") or any(
+        words in line for words in ("\u2501", "no pictures were ignored", HELD)
+    )
     return None if silent or not line.strip() else line
 
 

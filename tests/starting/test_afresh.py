@@ -81,7 +81,9 @@ def test_more_castings_are_a_start_of_their_own_and_the_command_is_said(
     photographed(Path("in"), 12)
     capfd.readouterr()
     assert start.main(["in", "yes=true", "model.weights=none"]) == 2
-    said = capfd.readouterr().err
+    shown, said = capfd.readouterr()
+    assert "Step 1 of 3" in shown
+    assert "give a new folder" not in shown
     assert said.count("\n") == 1
     assert "in: has other pictures" in said
     anew = "start source=in yes=true model.weights=none out=in_inspected_2"
