@@ -98,8 +98,8 @@ def quantise_openvino(model: Any, layers: Collection[str], pixels: Pixels) -> An
 def quantise_onnx(graph: Path, out: Path, layers: Collection[str], pixels: Pixels) -> None:
     """Write a graph with some layers in 8 bits, by ONNX Runtime's static quantisation.
 
-    Ranges are those of the pictures; weights have a scale a channel, and each layer's input and
-    output is quantised and dequantised in the graph (QDQ), which runtimes join into 8-bit layers.
+    Ranges are those of the pictures; weights have a scale a channel, and each layer's input is
+    quantised and dequantised in the graph (QDQ), which runtimes join into 8-bit layers.
     """
     from onnxruntime.quantization import (
         CalibrationDataReader,
@@ -130,6 +130,8 @@ def quantise_onnx(graph: Path, out: Path, layers: Collection[str], pixels: Pixel
             weight_type=QuantType.QInt8,
             op_types_to_quantize=list(WEIGHED),
             nodes_to_quantize=sorted(layers),
+            # what a ReLU is about to cut off would take half of the 256 levels
+            extra_options={"OpTypesToExcludeOutputQuantization": list(WEIGHED)},
         )
 
 
