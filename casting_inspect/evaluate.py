@@ -21,7 +21,7 @@ def job(cfg: DictConfig) -> None:
         notes_beside,
         terms_beside,
     )
-    from casting_inspect.evaluation.inspected import write_labelled
+    from casting_inspect.evaluation.inspected import Labels, write_labelled
     from casting_inspect.evaluation.predictions import read_predictions
     from casting_inspect.evaluation.report.write import write_report
     from casting_inspect.evaluation.tables import print_metrics
@@ -39,7 +39,8 @@ def job(cfg: DictConfig) -> None:
         for key, default in (("predictions", "predictions.csv"), ("out", "evaluation"))
     )
     if cfg.labels is not None:
-        predictions, remarks = write_labelled(predictions, Path(cfg.labels), out)
+        labels = Labels(Path(cfg.labels), cfg.group_from, cfg.normal, dict(cfg.aliases))
+        predictions, remarks = write_labelled(predictions, labels, out)
         print(*remarks, sep="\n", end="\n" if remarks else "")
     terms = terms_of(
         terms_beside(predictions),

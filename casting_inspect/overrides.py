@@ -33,6 +33,8 @@ PATH_KEYS: Final = frozenset(
         "weights",
         "data.root",
         "data.manifest",
+        "labels",
+        "group_from",
         "data.group_from",  # regular expressions are full of what Hydra's grammar means by itself
         "data.lot_from",
         "model.weights",

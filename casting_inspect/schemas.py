@@ -357,6 +357,9 @@ class EvaluateSchema:
     predictions: str = field(default=MISSING, metadata=text())
     out: str = field(default=MISSING, metadata=text())
     labels: str | None = field(default=None, metadata=text())
+    group_from: str | None = field(default=None, metadata=text())
+    normal: list[str] | None = None
+    aliases: dict[str, str] = field(default_factory=dict)
     stress: bool = False
     stress_limit: int | None = field(default=120, metadata=at_least(1))
     calibration: str | None = field(default=None, metadata=one_of("temperature", "platt"))

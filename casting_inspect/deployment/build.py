@@ -246,23 +246,23 @@ class Forge:
         if self.wanted.precision != "auto" or not self.layers:
             named = {"auto": "fp32"}
             return self._made(runtime, named.get(self.wanted.precision, self.wanted.precision))
-        try:
-            exact, rough = self._latency(runtime, "fp32"), self._latency(runtime, "int8")
-            order = ["int8", "fp32"] if rough < exact else ["fp32"]
-            self.say(
-                f"{runtime} on this machine: {exact:.0f} ms a picture in fp32, {rough:.0f} ms in "
-                f"int8: {order[0]} is what it does best"
-            )
-            made = self._made(runtime, order[0])
-            if made.milliseconds <= exact or order[0] == "fp32":
-                return made
-            self.say(f"{made.milliseconds:.0f} ms{_keeping(made.kept)}: fp32 is faster, and taken")
-            return self._made(runtime, "fp32")
-        except Disagreement as refused:
-            if order[0] == "fp32":
-                raise
-            self.say(f"{refused}; fp32 is taken")
-            return self._made(runtime, "fp32")
+        exact, rough = self._latency(runtime, "fp32"), self._latency(runtime, "int8")
+        best = "int8" if rough < exact else "fp32"
+        self.say(
+            f"{runtime} on this machine: {exact:.0f} ms a picture in fp32, {rough:.0f} ms in "
+            f"int8: {best} is what it does best"
+        )
+        if best == "int8":
+            try:
+                made = self._made(runtime, "int8")
+            except Disagreement as refused:
+                self.say(f"{refused}; fp32 is taken")
+            else:
+                if made.milliseconds <= exact:
+                    return made
+                slower = f"{made.milliseconds:.0f} ms{_keeping(made.kept)}"
+                self.say(f"{slower}: fp32 is faster, and taken")
+        return self._made(runtime, "fp32")
 
     def _latency(self, runtime: str, precision: str) -> float:
         """Return the milliseconds of one picture, nothing kept in float."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -67,6 +68,7 @@ def _pictures(
 ) -> Iterator[Item]:
     while not stop.is_set():
         frame = newest.next(stop)
+        due = time.monotonic() + interval
         if frame is None:
             if stop.is_set():
                 return
@@ -75,8 +77,7 @@ def _pictures(
         picture = np.asarray(cv2.cvtColor(frame, flag))
         now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
         yield Item(f"{source.replace(':', '')}_{now}.png", partial(np.asarray, picture))
-        if interval:
-            stop.wait(interval)
+        stop.wait(max(0.0, due - time.monotonic()))  # judging it has taken some of that time
 
 
 class _Newest:

@@ -27,7 +27,7 @@ def held(out: Path) -> Iterator[None]:
         UserError: If another process holds it, or its folder cannot be written.
     """
     place = out.with_name(f".{out.name}.lock")
-    lock = FileLock(place)
+    lock = FileLock(place, fallback_to_soft=False)  # a soft one would outlive a kill
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)

@@ -61,14 +61,14 @@ def casting_note(names: CastingNames, said: str = "these intervals and tests") -
         return (
             f"{_share(names.unknown, of)} no casting named: each counts as a casting of its own, "
             f"and nobody looked for copies. Where several show one casting, {said} are far too "
-            "sure of themselves: fill the column group (data.group_from)."
+            "sure of themselves: fill the column group, or say group_from."
         )
     if names.found:
         return (
             f"{_share(names.found, of)} no casting named: copies of one photograph were found and "
             "count as one, any other picture as a casting of its own. Where several photographs "
-            f"show one casting, {said} are too sure of themselves: fill the column group "
-            "(data.group_from)."
+            f"show one casting, {said} are too sure of themselves: fill the column group, "
+            "or say group_from."
         )
     return ""
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 
 import cv2
 import numpy as np
@@ -59,6 +60,22 @@ def test_it_stops_when_asked() -> None:
     next(each)
     stop.set()
     assert next(each, None) is None
+
+
+def test_the_interval_runs_while_a_picture_is_judged() -> None:
+    items = open_camera(
+        "camera:0",
+        threading.Event(),
+        capture=lambda _: FakeCapture(itertools.repeat(BLUE)),
+        interval=0.6,
+    )
+    each = iter(items.each)
+    next(each)
+    time.sleep(0.6)  # it is judged
+    started = time.monotonic()
+    next(each)
+    assert time.monotonic() - started < 0.5  # not 0.6 more
+    items.close()
 
 
 def test_every_picture_is_newer_than_the_verdict_before_it() -> None:

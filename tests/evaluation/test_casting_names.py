@@ -92,4 +92,4 @@ def test_pictures_of_which_nobody_knows_the_casting_are_not_accepted(tmp_path: P
     assert (found.verdict, found.kept) == ("not shown", True)
     (reason,) = found.reasons
     assert reason.startswith("The pictures have no casting named")
-    assert "data.group_from" in reason
+    assert "group_from" in reason

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 
 from casting_inspect import evaluate
 from casting_inspect.errors import UserError
-from casting_inspect.evaluation.inspected import labelled
+from casting_inspect.evaluation.casting_names import casting_names
+from casting_inspect.evaluation.inspected import Labels, labelled
 
 CASTINGS = 80
 """Of each class, two pictures of each."""
@@ -63,6 +65,7 @@ def test_an_inspector_is_accepted_on_castings_of_its_own(
     assert metrics["escape_rate"] == metrics["overkill_rate"] == 0
     page = (out / "acceptance.html").read_text(encoding="utf-8")
     assert "Accepted" in page
+    assert "a person" not in page  # threshold_low is there, and the same as threshold
     shown = capsys.readouterr().out
     assert "verdict=" not in shown  # what predict said is no property of a casting
     assert "milliseconds" not in shown
@@ -74,7 +77,7 @@ def test_what_could_not_be_read_is_no_pass_and_not_left_out(files: tuple[Path, P
     spoilt = table["path"].isin(["defective/3_0.png", "normal/4_1.png"])
     table.loc[spoilt, ["verdict", "p_normal", "error"]] = ["error", "", "cannot be decoded"]
     table.to_csv(said, index=False)
-    found, remarks = labelled(said, labels)
+    found, remarks = labelled(said, Labels(labels))
     assert len(found) == 4 * CASTINGS
     scores = found.set_index("path")["p_normal"]
     assert scores["defective/3_0.png"] == scores["normal/4_1.png"] == 0
@@ -86,7 +89,7 @@ def test_what_could_not_be_read_is_no_pass_and_not_left_out(files: tuple[Path, P
 def test_pictures_beside_the_test_are_said_and_left_out(files: tuple[Path, Path]) -> None:
     said, labels = files
     truth().iloc[2:].to_csv(labels, index=False)
-    found, remarks = labelled(said, labels)
+    found, remarks = labelled(said, Labels(labels))
     assert len(found) == 4 * CASTINGS - 2
     assert remarks == [f"2 verdicts are on pictures that labels={labels} does not have"]
 
@@ -97,6 +100,14 @@ def test_pictures_beside_the_test_are_said_and_left_out(files: tuple[Path, Path]
         (lambda table: table.iloc[3:], r"no verdict on 3 of the 320 pictures .* such as"),
         (lambda table: pd.concat([table, table.iloc[:1]]), "has two verdicts"),
         (lambda table: table.drop(columns="verdict"), "has no column 'verdict'"),
+        (
+            lambda table: table.assign(model=["a"] * 100 + ["b"] * 220),
+            "2 different values of model; one inspector",
+        ),
+        (
+            lambda table: table.assign(threshold=["0.99"] * 100 + ["0.98"] * 220),
+            "2 different values of threshold",
+        ),
         (lambda table: table.assign(p_normal=["0.5"] * 7 + ["x"] * 313), "row .*: p_normal is 'x'"),
     ],
 )
@@ -107,7 +118,62 @@ def test_what_would_tell_a_lie_is_refused(
     assert callable(spoil)
     spoil(pd.read_csv(said, dtype=str, keep_default_na=False)).to_csv(said, index=False)
     with pytest.raises(UserError, match=complaint):
-        labelled(said, labels)
+        labelled(said, Labels(labels))
+
+
+def test_a_folder_with_a_spoilt_picture_and_castings_in_the_names(
+    castings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures = tmp_path / "pictures"
+    for row in pd.read_csv(castings / "manifest.csv", dtype=str).itertuples():
+        to = pictures / ("gut" if row.label == "normal" else "schlecht") / Path(str(row.path)).name
+        to.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(castings / str(row.path), to)
+    spoilt = sorted(pictures.glob("schlecht/*"))[0]
+    spoilt.write_bytes(b"")
+    names = [path.relative_to(pictures).as_posix() for path in pictures.rglob("*.png")]
+    table = verdicts(pd.DataFrame({"path": names}).assign(label="normal"))
+    bad = table["path"] == spoilt.relative_to(pictures).as_posix()
+    table.loc[bad, ["verdict", "p_normal"]] = ["error", ""]
+    said = tmp_path / "verdicts.csv"
+    table.to_csv(said, index=False)
+    rule = "path:part_([0-9]+)"
+    found, remarks = labelled(said, Labels(pictures, group_from=rule))
+    assert len(found) == len(names)
+    assert remarks == ["1 pictures could not be read; they are no pass, and count as rejected"]
+    assert found["group"].nunique() == 24
+    words = [f"predictions={said}", f"labels={pictures}", f"out={tmp_path / 'out'}"]
+    assert evaluate.main([*words, f"group_from={rule}"]) == 0
+    assert "no casting named" not in (tmp_path / "out" / "acceptance.html").read_text("utf-8")
+    assert evaluate.main([*words[:2], f"out={tmp_path / 'unnamed'}"]) == 0
+    assert "no casting named" in (tmp_path / "unnamed" / "acceptance.html").read_text("utf-8")
+
+
+def test_a_labels_table_as_it_comes(files: tuple[Path, Path]) -> None:
+    """With columns that predict has too, Windows's paths, and castings of one picture unnamed."""
+    said, labels = files
+    table = truth().assign(time="2026-01-31", model="camera 1", fold="3")
+    table.loc[[0, 1], "group"] = ["", table["path"][1]]
+    table["path"] = table["path"].str.replace("/", "\\")
+    table.to_csv(labels, index=False, sep=";")
+    found, _ = labelled(said, Labels(labels))
+    assert len(found) == 4 * CASTINGS
+    assert set(found["model"]) == {"a" * 12}
+    assert set(found["fold"]) == {0}
+    assert casting_names(found) == (4 * CASTINGS, 0, 0)
+    assert found["group"].nunique() == 2 * CASTINGS + 1
+
+
+def test_a_runs_own_table_is_not_written_over(
+    files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = files[0].parent / "run"
+    run.mkdir()
+    (run / "run.json").write_text("{}", encoding="utf-8")
+    words = [f"predictions={files[0]}", f"labels={files[1]}", f"out={run}"]
+    assert evaluate.main(words) == 2
+    assert "is a run's folder" in capsys.readouterr().err
+    assert [path.name for path in run.iterdir()] == ["run.json"]
 
 
 def test_the_table_that_is_read_is_not_written_over(

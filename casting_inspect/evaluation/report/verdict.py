@@ -14,6 +14,7 @@ from casting_inspect.evaluation.acceptance import (
     limits_of,
     models_tested,
 )
+from casting_inspect.evaluation.casting_names import casting_names, casting_note
 from casting_inspect.evaluation.claims import TOLERATED
 from casting_inspect.evaluation.escape import upper_limit
 from casting_inspect.evaluation.report.sources import Source
@@ -99,7 +100,11 @@ def verdict(source: Source) -> Verdict:
         more.insert(0, "Whether the line bears so many good parts rejected is not said: "
                        "report.max_overkill=0.05 asks for it.")  # fmt: skip
         return Verdict("warn", first, second, more)
-    return Verdict("good", f"Yes, for parts like these: {rates}; {wished} hold.", second, more)
+    first = f"Yes, for parts like these: {rates}; {wished} hold."
+    if (names := casting_names(source.rows)).unknown:
+        first = f"{wished.capitalize()} hold if every picture shows another casting: {rates}."
+        return Verdict("warn", first, second, [casting_note(names), *more])
+    return Verdict("good", first, second, more)
 
 
 def error_rates(source: Source) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
