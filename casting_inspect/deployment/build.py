@@ -269,7 +269,7 @@ class Forge:
         path = self.work / file_name(runtime, precision)
         with written(path):
             render(runtime, precision, self.graph, path, self.layers, self.pixels[:RANKED_ON])
-        return milliseconds(open_model(runtime, path), self.pixels[:1])
+        return milliseconds(open_model(runtime, path, heatmap=False), self.pixels[:1])
 
     def _made(self, runtime: str, precision: str) -> Rendition:
         said: list[str] = []
@@ -295,11 +295,12 @@ class Forge:
         with written(path):
             render(runtime, precision, self.graph, path, layers, self.pixels)
             if precision == "int8":
-                move(runtime, path, self._bias(open_model(runtime, path)))
-        engine = open_model(runtime, path)
+                move(runtime, path, self._bias(open_model(runtime, path, heatmap=False)))
+        engine = open_model(runtime, path, heatmap=False)
         if precision == "int8" and (said := self.gate.hopeless(engine, most)):
             return said
-        finding = self.gate.judge(engine, most)
+        # as the line asks for verdicts, and as it asks for maps too
+        finding = self.gate.judge((engine, open_model(runtime, path)), most)
         if finding.complaints:
             return finding.complaints
         model = Model(runtime, precision, path.name)

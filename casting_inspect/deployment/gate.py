@@ -151,12 +151,21 @@ class Gate:
             scores(one, sight, {"checkpoint": (checkpoint, batch)})[0] for one in sets
         ]
 
-    def judge(self, engine: Engine, max_changes: float) -> Finding:
-        """Hold a rendition against the checkpoint on every picture of every set."""
+    def judge(self, engines: Sequence[Engine], max_changes: float) -> Finding:
+        """Hold a rendition against the checkpoint on every picture of every set.
+
+        Args:
+            engines: The rendition for each of `BATCHES`, opened as it may be: without and with its
+                map.
+            max_changes: Largest share of verdicts that may change.
+        """
         figures: dict[str, Any] = {}
         said: list[str] = []
         for one, reference in zip(self.sets, self.references, strict=True):
-            ways = {f"batch {size}": (_asked(engine), size) for size in BATCHES}
+            ways = {
+                f"batch {size}": (_asked(engine), size)
+                for size, engine in zip(BATCHES, engines, strict=True)
+            }
             found = scores(one, self.sight, ways)
             limits = self.decided.limits_log_odds
             compared = [parity(one.table, reference, each, limits, self.terms) for each in found]

@@ -23,14 +23,14 @@ def scorer_of(
         path: The folder.
         threads: Processors that one call of a bundle may use; None: all that this process has.
         allow_targets: Classes of the user's own that a run's checkpoint may instantiate.
-        heatmaps: Whether maps will be asked for; see `RunScorer`.
+        heatmaps: Whether maps will be asked for; see `Scorer` and `RunScorer`.
 
     Raises:
         UserError: If it is neither, or cannot be used.
     """
     folder = Path(path)
     if is_bundle(folder):
-        return Scorer(folder, threads=threads)
+        return Scorer(folder, threads=threads, heatmaps=heatmaps)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; name a bundle or a run folder")
     if not (folder / "config.yaml").is_file():

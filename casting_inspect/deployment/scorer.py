@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from casting_inspect.data.decode import Window, resize_square
 from casting_inspect.deployment.bundle import Bundle, Model, read_bundle
-from casting_inspect.deployment.runtimes import Pixels, Scored, is_installed, open_model
+from casting_inspect.deployment.runtimes import Engine, Pixels, Scored, is_installed, open_model
 from casting_inspect.deployment.verdict import Limits, Picture, Verdict
 from casting_inspect.errors import UserError
 from casting_inspect.evaluation.pointing import in_original
@@ -28,6 +29,8 @@ class Scorer:
         bundle: Its folder.
         runtime: ``openvino`` or ``onnxruntime``; None: the first of the bundle's that is installed.
         threads: Processors that one call may use; None: all that this process has.
+        heatmaps: Whether maps will be asked for; asked for otherwise, they take a second copy of
+            the model, for OpenVINO computes no map where none is wanted.
 
     Raises:
         UserError: If it is no bundle, changed since its export, of a newer format, or its runtime
@@ -40,11 +43,18 @@ class Scorer:
     """
 
     def __init__(
-        self, bundle: Path | str, runtime: str | None = None, threads: int | None = None
+        self,
+        bundle: Path | str,
+        runtime: str | None = None,
+        threads: int | None = None,
+        heatmaps: bool = False,
     ) -> None:
         self.bundle = read_bundle(Path(bundle))
         self.model = _chosen(self.bundle, runtime)
-        self._engine = open_model(self.model.runtime, self.bundle.folder / self.model.file, threads)
+        self._threads = threads
+        self._engines: dict[bool, Engine] = {}
+        self._opening = threading.Lock()
+        self._engine(heatmaps)
 
     @property
     def limits(self) -> Limits:
@@ -71,11 +81,12 @@ class Scorer:
         Raises:
             ValueError: If an array is no picture.
         """
+        engine = self._engine(heatmaps)
         found: list[Verdict] = []
         for start in range(0, len(pictures), BATCH):
             some = pictures[start : start + BATCH]
             pixels = np.stack([squared(each, self.bundle.side, self.bundle.fit) for each in some])
-            scored = self._engine(pixels)
+            scored = engine(pixels)
             found += verdicts_of(
                 scored,
                 some,
@@ -85,6 +96,16 @@ class Scorer:
                 heatmaps,
             )
         return found
+
+    def _engine(self, heatmaps: bool) -> Engine:
+        """Return the model, opened with its map where one is wanted."""
+        with self._opening:
+            if not {heatmaps, True} & {*self._engines}:
+                path = self.bundle.folder / self.model.file
+                self._engines[heatmaps] = open_model(
+                    self.model.runtime, path, self._threads, heatmap=heatmaps
+                )
+            return self._engines.get(heatmaps) or self._engines[True]
 
 
 def _chosen(bundle: Bundle, runtime: str | None) -> Model:

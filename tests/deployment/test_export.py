@@ -207,8 +207,8 @@ def test_layers_that_hurt_stay_in_float(
     opened: list[weakref.ref[Any]] = []
     alive: list[int] = []
 
-    def remembered(*words: Any) -> Any:
-        engine = open_model(*words)
+    def remembered(*words: Any, **more: Any) -> Any:
+        engine = open_model(*words, **more)
         opened.append(weakref.ref(engine))
         return engine
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from made_runs import make_run
 
 from casting_inspect import export, predict
+from casting_inspect.data.decode import read_rgb
 from casting_inspect.deployment import Scorer
 from casting_inspect.deployment.load import scorer_of
 from casting_inspect.deployment.runtimes import Scored
@@ -151,19 +152,33 @@ def test_a_run_and_its_bundle_have_the_same_limits(run: Path, bundle: Path) -> N
 
 
 def test_run_and_bundle_show_the_place_that_evaluate_shows(
-    scorers: dict[str, PictureScorer], run: Path
+    scorers: dict[str, PictureScorer], run: Path, castings: Path
 ) -> None:
     found = TrainedRun(run, choice=MapChoice())
     inspector = found.inspector_in(found.folder)
-    pictures = [drawn(seed, 48, 64, colour=True) for seed in range(5)]
+    pictures = [read_rgb(path)[:48, :64] for path in sorted(castings.glob("**/*.png"))]
     squares = [squared(each, inspector.image_size, inspector.fit) for each in pictures]
     _, evidence = inspector.look(np.stack(squares))
+    assert (evidence.max(axis=(1, 2)) > 0).mean() > 0.3  # the others show nothing
     for name, scorer in scorers.items():
         for verdict, square in zip(scorer(pictures, heatmaps=True), evidence, strict=True):
             assert verdict.heatmap is not None
-            heat = in_original(np.maximum(square / square.max(), 0), 48, 64, inspector.fit)
-            assert heat.max() > 0.3
+            heat = in_original(square / (square.max() or 1.0), 48, 64, inspector.fit)
             np.testing.assert_allclose(verdict.heatmap, heat, atol=5e-3, err_msg=name)
+
+
+def test_verdicts_with_and_without_maps_are_the_same(bundle: Path) -> None:
+    pictures = [drawn(seed, 48, 64, colour=True) for seed in range(9)]
+    for runtime in [model.runtime for model in Scorer(bundle).bundle.models]:
+        plain, drawing = Scorer(bundle, runtime), Scorer(bundle, runtime, heatmaps=True)
+        said = [
+            [verdict.p_normal for verdict in scorer(pictures, heatmaps=heatmaps)]
+            for scorer in (plain, drawing)
+            for heatmaps in (False, True)
+        ]
+        np.testing.assert_allclose(said, [said[0]] * 4, atol=1e-6)
+        assert plain(pictures)[0].heatmap is None
+        assert plain(pictures, heatmaps=True)[0].heatmap is not None
 
 
 def test_heatmaps_of_a_run_whose_pictures_have_gone_are_refused_at_once(
