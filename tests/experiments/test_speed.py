@@ -265,7 +265,7 @@ def test_candidates_of_the_line_are_held_against_eager_pytorch_in_milliseconds()
     assert [row.theirs and round(row.theirs) for row in rows[:5]] == [None, 200, 200, 200, 200]
     by_name = {row.what.removesuffix(", one picture"): row for row in rows}
     assert (by_name["bundle, fp32"].met, by_name["bundle, int8"].met) == ("yes", "yes")
-    assert by_name["bundle, int8"].note == "p99 118 ms"
+    assert by_name["bundle, int8"].note == "p50 40 ms, p99 118 ms, 100 MiB"
     assert (rows[-1].ours, rows[-1].met) == (pytest.approx(40.0), "yes")
 
 
