@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -20,6 +19,7 @@ from casting_inspect import sweep_jobs
 from casting_inspect.errors import UserError
 from casting_inspect.files import replace_json
 from casting_inspect.identity import first_difference, identity
+from casting_inspect.locks import alone
 from casting_inspect.multirun import Outcome
 from casting_inspect.training.run_folder import RunFolder, read_record
 
@@ -139,12 +139,8 @@ def _record(folder: Path) -> dict[str, Any]:
 def _refuse_busy(folder: Path) -> None:
     if not (folder / ".lock").exists():
         return
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise UserError(f"another process is running in {folder}: wait for it") from error
-    lock.release()
+    with alone(folder / ".lock", f"another process is running in {folder}: wait for it"):
+        pass
 
 
 def _objective(config: DictConfig, folder: Path) -> float | None:

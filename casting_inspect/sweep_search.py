@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
 from casting_inspect.errors import UserError
@@ -25,6 +24,7 @@ from casting_inspect.identity import (
     relevant,
     weights_digest,
 )
+from casting_inspect.locks import alone
 
 # Optuna's words, of a study in memory and of one in a file
 NO_BEST: Final = ("No trials are completed", "Record does not exist")
@@ -57,27 +57,23 @@ def held(found: Checked) -> Iterator[list[str]]:
         raise UserError("hydra/sweeper=optuna needs what to minimise: add objective=group_log_loss")
     folder = Path(found.config.hydra.sweep.dir).absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".search.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise UserError(f"another process is searching in {folder}: wait for it") from error
-    try:
-        words = []
-        if sweeper.storage is not None:
-            _same_search(found, folder / "search.json")
-            words = going_on(str(sweeper.study_name), sweeper)
+    busy = f"another process is searching in {folder}: wait for it"
+    with alone(folder / ".search.lock", busy):
         try:
-            yield words
-        finally:
+            words = []
             if sweeper.storage is not None:
-                write_trials(str(sweeper.study_name), str(sweeper.storage), folder / "search.csv")
-    except ValueError as error:
-        if not str(error).startswith(NO_BEST):
-            raise
-        raise UserError(f"no trial came to its end; runs.csv in {folder} says why") from error
-    finally:
-        lock.release()
+                _same_search(found, folder / "search.json")
+                words = going_on(str(sweeper.study_name), sweeper)
+            try:
+                yield words
+            finally:
+                if sweeper.storage is not None:
+                    study = str(sweeper.study_name)
+                    write_trials(study, str(sweeper.storage), folder / "search.csv")
+        except ValueError as error:
+            if not str(error).startswith(NO_BEST):
+                raise
+            raise UserError(f"no trial came to its end; runs.csv in {folder} says why") from error
 
 
 def going_on(study_name: str, sweeper: Any) -> list[str]:

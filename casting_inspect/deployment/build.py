@@ -243,9 +243,10 @@ class Forge:
                 f"{type(self.network).__name__} has no layer that may compute in 8 bits (the head "
                 "never does): take precision=fp32"
             )
-        if self.wanted.precision != "auto" or not self.layers:
-            named = {"auto": "fp32"}
-            return self._made(runtime, named.get(self.wanted.precision, self.wanted.precision))
+        if self.wanted.precision != "auto":
+            return self._made(runtime, self.wanted.precision)
+        if not self.layers:
+            return self._made(runtime, "fp32")
         exact, rough = self._latency(runtime, "fp32"), self._latency(runtime, "int8")
         best = "int8" if rough < exact else "fp32"
         self.say(

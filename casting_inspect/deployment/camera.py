@@ -14,13 +14,12 @@ import cv2
 import numpy as np
 
 from casting_inspect.deployment.sources import Item, Items
+from casting_inspect.deployment.stream import GLANCE
 from casting_inspect.errors import UserError
 
 PREFIX: Final = "camera:"
 MISSED: Final = 20
 """Pictures in a row that a camera may fail to give before it counts as gone."""
-GLANCE: Final = 0.1
-"""Seconds after which a thread that waits looks whether it is to stop."""
 BREATH: Final = 0.005
 """Seconds between two pictures that nobody asked for: some drivers give them without waiting."""
 LAST_GRAB: Final = 2.0

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from casting_inspect.deployment.evidence import Evidence
 from casting_inspect.deployment.quiet import quietly
+from casting_inspect.deployment.runtimes import PIXELS, VERDICT
 from casting_inspect.errors import UserError, first_line
 from casting_inspect.evaluation.calibration import Calibration
 from casting_inspect.labels import DEFECTIVE, NORMAL
 from casting_inspect.models.protocol import is_split
 
-PIXELS: Final = "pixels"
-OUTPUTS: Final = ("p_normal", "log_odds", "heatmap")
+OUTPUTS: Final = (*VERDICT, "heatmap")
 NETWORK: Final = "network."
 """What the names of the network's own weights start with in the graph."""
 WEIGHED: Final = ("Conv", "Gemm", "MatMul")
@@ -88,7 +88,7 @@ def export_onnx(shipped: Shipped, side: int, path: Path) -> None:
         UserError: If the network does what ONNX has no word for.
     """
     example = torch.zeros(2, side, side, 3, dtype=torch.uint8)
-    names = OUTPUTS if shipped.evidence is not None else OUTPUTS[:2]
+    names = OUTPUTS if shipped.evidence is not None else VERDICT
     try:
         with torch.no_grad(), quietly("torch.onnx", "onnxscript", "onnx_ir"):
             program = torch.onnx.export(

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from filelock import FileLock, Timeout
-
 from casting_inspect.errors import UserError
+from casting_inspect.locks import alone
 
 _NO_LOCKS: Final = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 """What some network drives answer, which have no locks."""
@@ -27,22 +26,19 @@ def held(out: Path) -> Iterator[None]:
         UserError: If another process holds it, or its folder cannot be written.
     """
     place = out.with_name(f".{out.name}.lock")
-    lock = FileLock(place, fallback_to_soft=False)  # a soft one would outlive a kill
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UserError(
-            f"out={out}: another process is writing it; end that one, or give another name"
-        ) from None
-    except NotImplementedError:
-        pass
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise UserError(f"out={out}: cannot be written ({error.strerror or error})") from None
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):  # on Windows it goes when it is let go
-            place.unlink()
-        lock.release()
+    busy = f"out={out}: another process is writing it; end that one, or give another name"
+    with contextlib.ExitStack() as around:
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            around.enter_context(alone(place, busy, soft=False))
+        except NotImplementedError:
+            pass
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                reason = error.strerror or error
+                raise UserError(f"out={out}: cannot be written ({reason})") from None
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # on Windows it goes when it is let go
+                place.unlink()

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from casting_inspect.deployment.decided import Decided
 from casting_inspect.deployment.gate import Sight
-from casting_inspect.deployment.graph import OUTPUTS, PIXELS
+from casting_inspect.deployment.graph import OUTPUTS
+from casting_inspect.deployment.runtimes import PIXELS
 from casting_inspect.evaluation.tables import reported_split
 from casting_inspect.evaluation.terms import Terms
 from casting_inspect.files import sha256_of_file

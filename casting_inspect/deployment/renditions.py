@@ -9,9 +9,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from casting_inspect.deployment.graph import OUTPUTS, PIXELS, WEIGHED
+from casting_inspect.deployment.graph import OUTPUTS, WEIGHED
 from casting_inspect.deployment.quiet import quietly
-from casting_inspect.deployment.runtimes import silent
+from casting_inspect.deployment.runtimes import PIXELS, silent
 
 Pixels = NDArray[np.uint8]
 

@@ -33,8 +33,10 @@ class Scored(NamedTuple):
     heatmap: NDArray[np.float32] | None
 
 
+PIXELS: Final = "pixels"
+"""The name of a model's input."""
 VERDICT: Final = ("p_normal", "log_odds")
-"""A model's outputs that verdicts come from; a map may follow."""
+"""Those of its outputs that verdicts come from; a map may follow."""
 Engine = Callable[[Pixels], Scored]
 """From RGB pictures (N, S, S, 3) to what a model says of them; safe in several threads.
 
@@ -153,7 +155,7 @@ def _onnxruntime(path: Path, threads: int, heatmap: bool) -> Engine:
 
     def run(pixels: Pixels) -> Scored:
         try:
-            return _scored(session.run(None if heatmap else [*VERDICT], {"pixels": pixels}))
+            return _scored(session.run(None if heatmap else [*VERDICT], {PIXELS: pixels}))
         except MemoryError:
             raise
         except Exception as error:

@@ -161,7 +161,7 @@ def verdicts_of(
     for place, picture in enumerate(pictures):
         heat = None
         if heatmaps and scored.heatmap is not None:
-            # a network's own map is coarse
+            # bundles that were made before maps had the picture's size have coarse ones
             whole = cv2.resize(scored.heatmap[place], (side, side), interpolation=cv2.INTER_LINEAR)
             heat = in_original(np.asarray(whole), picture.shape[0], picture.shape[1], fit)
         verdict = limits.divide(float(scored.log_odds[place]))

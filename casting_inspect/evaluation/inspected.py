@@ -82,7 +82,7 @@ def labelled(verdicts: Path, labels: Labels) -> tuple[pd.DataFrame, list[str]]:
     said = _of_one_inspector(said, verdicts)
     truth = _one_name_a_casting(labels.read())
     own = [name for name in truth if name not in (*OF_A_FILE, *said.columns) or name == "path"]
-    truth = truth[own].assign(path=_as_inspected(truth["path"], said["path"]))
+    truth = truth[own]
     absent = truth.loc[~truth["path"].isin(said["path"]), "path"]
     if len(absent):
         raise UserError(
@@ -135,12 +135,6 @@ def _one_name_a_casting(truth: pd.DataFrame) -> pd.DataFrame:
     if not named.any():
         return truth
     return truth.assign(group=group.where(named, "only " + truth["path"].astype(str)))
-
-
-def _as_inspected(paths: pd.Series[str], names: pd.Series[str]) -> pd.Series[str]:
-    """Return paths as `predict` names them: slashes for Windows's backslashes, where unknown."""
-    known = {*names}
-    return paths.map(lambda path: path if path in known else path.replace("\\", "/"))
 
 
 def write_labelled(verdicts: Path, labels: Labels, out: Path) -> tuple[Path, list[str]]:

@@ -14,13 +14,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
 import casting_inspect
 from casting_inspect.config import resolved
 from casting_inspect.errors import UserError
 from casting_inspect.files import replace_json, replace_text
+from casting_inspect.locks import alone
 
 PACKAGES = (
     "torch",
@@ -102,12 +102,8 @@ def held(folder: RunFolder, *, resume: bool) -> Iterator[None]:
         UserError: If another process is at it, or it holds a run that is not to be touched.
     """
     folder.root.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.root / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise UserError(f"another process is running in {folder.root}: wait for it") from error
-    try:
+    busy = f"another process is running in {folder.root}: wait for it"
+    with alone(folder.root / ".lock", busy):
         status = read_record(folder.record).get("status")
         begun = folder.holds_work() or status in ("running", "finished")
         if not resume and begun:
@@ -120,8 +116,6 @@ def held(folder: RunFolder, *, resume: bool) -> Iterator[None]:
         for path in folder.root.rglob(".*.part*"):  # of writes that were killed
             path.unlink(missing_ok=True)
         yield
-    finally:
-        lock.release()
 
 
 class RunRecord:
