@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from casting_inspect.deployment.graph import OUTPUTS, WEIGHED
 from casting_inspect.deployment.quiet import quietly
-from casting_inspect.deployment.runtimes import PIXELS, silent
+from casting_inspect.deployment.runtimes import PIXELS, openvino_core, silent
 
 Pixels = NDArray[np.uint8]
 
@@ -174,7 +174,7 @@ def _add_in_openvino(path: Path, by: float) -> None:
     silent()
     import openvino
 
-    model = openvino.Core().read_model(path)
+    model = openvino_core().read_model(path)
     before = model.output(OUTPUTS[1]).get_node().input_value(0)
     takers = list(before.get_target_inputs())
     added = openvino.opset1.add(before, openvino.opset1.constant(np.float32(by)))

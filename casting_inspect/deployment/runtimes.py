@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import queue
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +44,8 @@ Engine = Callable[[Pixels], Scored]
 
 Raises `RuntimeError` or `MemoryError` where it cannot.
 """
+
+_making: Final = threading.Lock()
 
 PACKAGES: Final = {"openvino": ("openvino",), "onnxruntime": ("onnxruntime", "onnx")}
 """The modules that a runtime needs; `onnx` looks into a file before it is opened."""
@@ -98,11 +102,28 @@ def silent() -> None:
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
-def _openvino(path: Path, threads: int, heatmap: bool) -> Engine:
+@functools.cache
+def _the_core() -> Any:
     silent()
     import openvino
 
-    core = openvino.Core()
+    return openvino.Core()
+
+
+def openvino_core() -> Any:
+    """Return OpenVINO's ``Core``, one for the whole process, and never given back.
+
+    Each that compiles a model puts a signal stack of its own under the thread, and puts back the
+    one that it found when it ends. Of two that end in the order of their making, the second puts
+    back the stack that the first has freed; the next signal that Python handles, a Ctrl-C or the
+    end of a child, then ends the process (OpenVINO 2026.4, Linux).
+    """
+    with _making:
+        return _the_core()
+
+
+def _openvino(path: Path, threads: int, heatmap: bool) -> Engine:
+    core = openvino_core()
     model = core.read_model(path, path.with_suffix(".bin"))
     if not heatmap:
         for result in model.get_results()[len(VERDICT) :]:

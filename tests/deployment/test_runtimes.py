@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -108,3 +109,39 @@ def test_what_onnxruntime_cannot_score_is_a_runtime_error(bundle: Path) -> None:
     run = open_model("onnxruntime", bundle / "model.onnx")
     with pytest.raises(RuntimeError, match="pixels"):
         run(np.zeros((1, 3), np.uint8))
+
+
+INTERRUPTED = """
+import gc, os, signal, sys
+from pathlib import Path
+import numpy as np, onnx
+from casting_inspect.deployment.renditions import move, render
+from casting_inspect.deployment.runtimes import open_model
+
+bundle, made = Path(sys.argv[1]), Path(sys.argv[2])
+pixels = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), np.uint8)
+graph = bundle / "model.onnx"
+layers = [node.name for node in onnx.load(graph).graph.node if node.op_type == "Conv"]
+engines = [open_model("openvino", bundle / "model.xml") for _ in range(2)]
+render("openvino", "int8", graph, made, layers, pixels)
+move("openvino", made, 0.1)
+engines.append(open_model("openvino", made))
+for place in range(3):
+    engines[place](pixels)
+while engines:
+    engines.pop(0)
+    gc.collect()
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_a_process_that_closed_openvino_models_can_still_be_interrupted(
+    bundle: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("nncf", reason="the extra 'export' is not installed")
+    words = [sys.executable, "-c", INTERRUPTED, str(bundle), str(tmp_path / "model_int8.xml")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["interrupted"]), done.stderr
