@@ -16,6 +16,7 @@ from casting_inspect.evaluation.metrics import all_metrics
 from casting_inspect.evaluation.predictions import complete_predictions, read_predictions
 from casting_inspect.evaluation.reliability import reliability
 from casting_inspect.evaluation.reliability_figure import reliability_figure
+from casting_inspect.evaluation.review_figures import verdict_counts
 from casting_inspect.evaluation.slices import SLICES, slices
 from casting_inspect.evaluation.tables import reported_split
 from casting_inspect.evaluation.terms import Terms
@@ -101,9 +102,7 @@ def evaluate_predictions(
     of_slices, told = slices(table, terms)
     metrics |= {"calibration": kept, "slices": told, "terms": terms.plain(), **(notes or {})}
     rows = table[table["split"] == split]
-    figures.save_figure(
-        figures.confusion_figure(metrics[split]["confusion"]), out / "confusion.png"
-    )
+    figures.save_figure(figures.confusion_figure(verdict_counts(rows)), out / "confusion.png")
     figures.save_figure(figures.roc_figure(rows), out / "roc.png")
     figures.save_figure(figures.precision_recall_figure(rows), out / "precision_recall.png")
     figures.save_figure(figures.score_histogram_figure(rows), out / "scores.png")

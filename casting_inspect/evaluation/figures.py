@@ -46,30 +46,44 @@ _LOOKS: Final = {
 _FEW_EPOCHS: Final = 20
 """Up to so many epochs each is a marker too: one epoch alone makes no line."""
 
+_VERDICTS: Final = {
+    "passed": "passed as normal",
+    "person": "sent to a person",
+    "rejected": "rejected as defective",
+}
+_RIGHT: Final = {"normal": "passed", "defective": "rejected"}
+"""The right verdict on each class."""
 
-def confusion_figure(confusion: Mapping[str, int]) -> Figure:
+
+def confusion_figure(counts: Mapping[str, Mapping[str, int]]) -> Figure:
     """Draw the confusion table: rows are the truth, columns the verdict, normal first.
 
     Each cell shows its count and its share of the row, which is also its colour: blue for right
-    verdicts, orange for wrong ones.
+    verdicts, orange for wrong ones, grey for those that a person gives. Without any of these it is
+    a table of two columns.
 
     Args:
-        confusion: ``TP``, ``FN``, ``FP``, ``TN`` with normal as positive.
+        counts: Of files, {passed, rejected, person: {normal, defective}}, as
+            ``review_figures.verdict_counts`` gives them.
     """
-    counts = np.array([[confusion["TP"], confusion["FN"]], [confusion["FP"], confusion["TN"]]])
+    verdicts = [name for name in _VERDICTS if name != "person" or any(counts[name].values())]
     with style():
-        figure = blank(5.6, 4.9)
+        figure = blank(1.2 + 2.2 * len(verdicts), 4.9)
         axes = figure.subplots()
-        for row, of_truth in enumerate(counts):
-            for column, count in enumerate(of_truth):
-                _draw_cell(axes, row, column, int(count), int(of_truth.sum()))
+        totals = []
+        for row, truth in enumerate(_RIGHT):
+            of_truth = [counts[name][truth] for name in verdicts]
+            totals.append(f"{sum(of_truth):,} files")
+            for column, name in enumerate(verdicts):
+                _draw_cell(axes, (row, column), (truth, name), of_truth[column], sum(of_truth))
         axes.axhline(1, color="white", linewidth=4)
-        axes.axvline(1, color="white", linewidth=4)
-        axes.set(xlim=(0, 2), ylim=(2, 0), aspect="equal")
+        for column in range(1, len(verdicts)):
+            axes.axvline(column, color="white", linewidth=4)
+        axes.set(xlim=(0, len(verdicts)), ylim=(2, 0), aspect="equal")
         axes.set_xlabel("verdict", fontweight="bold", labelpad=8)
         axes.set_ylabel("truth", fontweight="bold", labelpad=8)
-        axes.set_xticks([0.5, 1.5], ["passed as normal", "rejected as defective"])
-        totals = [f"{int(total):,} files" for total in counts.sum(axis=1)]
+        places = [column + 0.5 for column in range(len(verdicts))]
+        axes.set_xticks(places, [_VERDICTS[name] for name in verdicts])
         axes.set_yticks([0.5, 1.5], [f"normal\n{totals[0]}", f"defective\n{totals[1]}"])
         axes.grid(visible=False)
         axes.tick_params(length=0)
@@ -103,12 +117,17 @@ def curves_figure(history: pd.DataFrame, note: str = "") -> Figure:
     return figure
 
 
-def _draw_cell(axes: Axes, row: int, column: int, count: int, total: int) -> None:
-    right = row == column
+def _draw_cell(
+    axes: Axes, place: tuple[int, int], what: tuple[str, str], count: int, total: int
+) -> None:
+    """Draw the cell of a truth and a verdict in its row and column."""
+    (row, column), (truth, verdict) = place, what
+    wrong = verdict not in ("person", _RIGHT[truth])
     share = count / total if total else 0.0
     # wrong verdicts are rare: their colour starts strong enough to be seen
-    depth = share if right or not count else 0.25 + 0.75 * share
-    shades = LinearSegmentedColormap.from_list("cell", ["#F4F4F4", BLUE if right else ORANGE])
+    depth = 0.25 + 0.75 * share if wrong and count else share
+    colour = GREY if verdict == "person" else ORANGE if wrong else BLUE
+    shades = LinearSegmentedColormap.from_list("cell", ["#F4F4F4", colour])
     ink = "white" if depth > 0.55 else INK
     middle = column + 0.5
     axes.fill_between([column, column + 1], row, row + 1, color=shades(0.9 * depth), linewidth=0)
@@ -116,8 +135,8 @@ def _draw_cell(axes: Axes, row: int, column: int, count: int, total: int) -> Non
     if total:
         text = f"{100.0 * share:.2f} %"
         axes.text(middle, row + 0.67, text, ha="center", va="center", color=ink)
-    if not right:
-        name = "escape" if row else "overkill"
+    if wrong:
+        name = "overkill" if truth == "normal" else "escape"
         axes.text(middle, row + 0.85, name, ha="center", color=ink, fontweight="bold")
 
 

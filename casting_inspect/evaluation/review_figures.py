@@ -29,6 +29,25 @@ def three_verdicts(table: pd.DataFrame) -> NDArray[np.int8]:
     return found
 
 
+def verdict_counts(table: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """Return how many rows of each class have each verdict.
+
+    Args:
+        table: Rows of a complete predictions table.
+
+    Returns:
+        {passed, rejected, person: {normal, defective}}.
+    """
+    normal, verdict = truths(table), three_verdicts(table)
+    return {
+        name: {
+            "normal": int(np.count_nonzero(normal & (verdict == number))),
+            "defective": int(np.count_nonzero(~normal & (verdict == number))),
+        }
+        for number, name in OUTCOMES.items()
+    }
+
+
 def review_figures(table: pd.DataFrame) -> dict[str, Any]:
     """Return the figures of two thresholds as plain data, ready for JSON.
 
@@ -36,10 +55,10 @@ def review_figures(table: pd.DataFrame) -> dict[str, Any]:
         table: Rows of a complete predictions table with one split and one grouping in ``group``.
 
     Returns:
-        ``threshold_low`` (None where rows differ), ``counts`` of files {passed, rejected, person:
-        {normal, defective}}; ``review_rate`` by file and ``review_rate_by_group``, also of a class
-        alone (``..._normal``, ``..._defective``); ``escape_rate`` and ``overkill_rate``, with
-        ``..._by_group``: wrong verdicts without a person, among all parts of the class;
+        ``threshold_low`` (None where rows differ); ``counts`` (`verdict_counts`); ``review_rate``
+        by file and ``review_rate_by_group``, also of a class alone (``..._normal``,
+        ``..._defective``); ``escape_rate`` and ``overkill_rate``, with ``..._by_group``: wrong
+        verdicts without a person, among all parts of the class;
         ``reject_rate_defective_by_group``; and ``automatic``: the same two among those parts of
         the class that nobody looks at, with ``n`` and ``n_groups``. Figures by group are
         {``value``, ``low``, ``high``}, 95 %; all are None where undefined.
@@ -55,13 +74,7 @@ def review_figures(table: pd.DataFrame) -> dict[str, Any]:
 
     return {
         "threshold_low": float(lower[0]) if len(lower) == 1 else None,
-        "counts": {
-            name: {
-                "normal": int(np.count_nonzero(normal & (verdict == number))),
-                "defective": int(np.count_nonzero(~normal & (verdict == number))),
-            }
-            for number, name in OUTCOMES.items()
-        },
+        "counts": verdict_counts(table),
         "review_rate": _share(seen, everything),
         "review_rate_normal": _share(seen, normal),
         "review_rate_defective": _share(seen, ~normal),

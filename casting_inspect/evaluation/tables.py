@@ -188,6 +188,8 @@ def _by_file(figures: Mapping[str, Any]) -> Table:
 
 def _confusion(figures: Mapping[str, Any]) -> Table:
     threshold = figures["threshold"]
+    if "review" in figures:
+        return _with_a_person(figures["review"], threshold)
     rule = "its row's threshold" if threshold is None else f"{threshold:.6g}"
     table = _table("Confusion table, files (rows = truth, columns = verdict)")
     table.add_column("")
@@ -197,6 +199,36 @@ def _confusion(figures: Mapping[str, Any]) -> Table:
     table.add_row("truly normal", counts["TP"], f"{counts['FN']} overkill")
     table.add_row("truly defective", f"{counts['FP']} escape", counts["TN"])
     table.caption = f"A file passes when p_normal is above {rule}."
+    return table
+
+
+def _with_a_person(review: Mapping[str, Any], threshold: float | None) -> Table:
+    """Return the confusion table of three verdicts, of files or of parts."""
+    unit = review["unit"]
+    table = _table(f"Confusion table, {unit}s (rows = truth, columns = verdict)")
+    table.add_column("")
+    for name in ("passed", "to a person", "rejected"):
+        table.add_column(name, justify="right")
+    passed, person, rejected = (review["counts"][key] for key in ("passed", "person", "rejected"))
+    table.add_row(
+        "truly normal",
+        f"{passed['normal']:,}",
+        f"{person['normal']:,}",
+        f"{rejected['normal']:,} overkill",
+    )
+    table.add_row(
+        "truly defective",
+        f"{passed['defective']:,} escape",
+        f"{person['defective']:,}",
+        f"{rejected['defective']:,}",
+    )
+    lower = review["threshold_low"]
+    between = (
+        "its row's two thresholds"
+        if lower is None or threshold is None
+        else f"{lower:.6g} and {threshold:.6g}"
+    )
+    table.caption = f"A person looks between a p_normal of {between}; above, a {unit} passes."
     return table
 
 

@@ -246,7 +246,7 @@ def write_tensorboard(
     """Log what the run concluded, and the HPARAMS row."""
     for split in [name for name in SPLITS if name in metrics]:
         rows = table[table["split"] == split]
-        tensorboard.log_split(writer, split, rows, metrics[split]["confusion"], best_epoch)
+        tensorboard.log_split(writer, split, rows, best_epoch)
     tensorboard.log_hparams(writer, plain, metrics, cached=cached)
     tensorboard.log_leak(writer, metrics)
     writer.flush()

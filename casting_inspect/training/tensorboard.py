@@ -19,6 +19,7 @@ from torch.utils.tensorboard.summary import hparams as hparams_summaries
 from casting_inspect.data.decode import read_rgb
 from casting_inspect.evaluation import figures
 from casting_inspect.evaluation.predictions import SPLITS
+from casting_inspect.evaluation.review_figures import verdict_counts
 from casting_inspect.evaluation.tables import floor_sentence, leak_sentences
 from casting_inspect.labels import CLASS_NAMES
 from casting_inspect.training.callbacks import EPOCH_SECONDS, SPEED
@@ -142,20 +143,17 @@ def framed_grid(images: Tensor, labels: Tensor, columns: int = 8, limit: int = 3
     return torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)
 
 
-def log_split(
-    writer: SummaryWriter, split: str, rows: pd.DataFrame, confusion: Mapping[str, int], step: int
-) -> None:
+def log_split(writer: SummaryWriter, split: str, rows: pd.DataFrame, step: int) -> None:
     """Log a split's confusion table, ROC and precision-recall curves and score histogram.
 
     Args:
         writer: Where to.
         split: Its name, the prefix of the tags.
         rows: Its predictions.
-        confusion: TP, FN, FP, TN with normal as positive.
         step: The epoch that the scores come from.
     """
     drawn = {
-        "confusion": figures.confusion_figure(confusion),
+        "confusion": figures.confusion_figure(verdict_counts(rows)),
         "scores": figures.score_histogram_figure(rows),
     }
     if rows["label"].nunique() == len(CLASS_NAMES):

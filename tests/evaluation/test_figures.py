@@ -45,8 +45,19 @@ def history(epochs: int, splits: tuple[str, ...]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["epoch", "split", "loss", "accuracy"])
 
 
+def counts(
+    passed: tuple[int, int], rejected: tuple[int, int], person: tuple[int, int] = (0, 0)
+) -> dict[str, dict[str, int]]:
+    """Return files by verdict, normal and defective."""
+    named = {"passed": passed, "rejected": rejected, "person": person}
+    return {
+        name: {"normal": normal, "defective": defective}
+        for name, (normal, defective) in named.items()
+    }
+
+
 def test_confusion_is_laid_out_with_the_truth_in_rows() -> None:
-    figure = figures.confusion_figure({"TP": 1350, "FN": 10, "FP": 14, "TN": 1831})
+    figure = figures.confusion_figure(counts((1350, 14), (10, 1831)))
     axes = figure.axes[0]
     where = {text.get_text(): text.get_position() for text in axes.texts}
     column, row = 0, 1
@@ -62,8 +73,26 @@ def test_confusion_is_laid_out_with_the_truth_in_rows() -> None:
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("verdict", "truth")
 
 
+def test_confusion_shows_what_a_person_gets_to_see_as_neither_right_nor_wrong() -> None:
+    figure = figures.confusion_figure(counts((80, 2), (5, 90), person=(15, 8)))
+    axes = figure.axes[0]
+    where = {text.get_text(): text.get_position() for text in axes.texts}
+    assert where["80"][0] < where["15"][0] < where["5"][0]
+    assert where["15.00 %"][0] == where["15"][0]
+    assert where["escape"] == (where["2"][0], where["overkill"][1] + 1)
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        "normal\n100 files",
+        "defective\n100 files",
+    ]
+    assert [label.get_text() for label in axes.get_xticklabels()] == [
+        *("passed as normal", "sent to a person", "rejected as defective"),
+    ]
+    nobody = figures.confusion_figure(counts((80, 2), (5, 90)))
+    assert len(nobody.axes[0].get_xticklabels()) == 2
+
+
 def test_confusion_without_a_class_shows_no_percent_of_nothing() -> None:
-    text = words(figures.confusion_figure({"TP": 3, "FN": 0, "FP": 0, "TN": 0}))
+    text = words(figures.confusion_figure(counts((3, 0), (0, 0))))
     assert "defective\n0 files" in text
     assert "nan" not in text
 
@@ -203,10 +232,10 @@ def test_curves_without_an_epoch_say_so(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["png", "svg"])
 def test_figures_are_written_whole_and_with_the_same_bytes(tmp_path: Path, suffix: str) -> None:
-    counts = {"TP": 5, "FN": 1, "FP": 0, "TN": 4}
+    drawn = counts((5, 0), (1, 4))
     paths = [tmp_path / "a" / f"1.{suffix}", tmp_path / "a" / f"2.{suffix}"]
     for path in paths:
-        figures.save_figure(figures.confusion_figure(counts), path)
+        figures.save_figure(figures.confusion_figure(drawn), path)
     assert paths[0].read_bytes() == paths[1].read_bytes()
     if suffix == "png":
         with Image.open(paths[0]) as image:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
 
+from casting_inspect.evaluation.evaluate import evaluate_predictions
 from casting_inspect.evaluation.metrics import all_metrics
 from casting_inspect.evaluation.tables import (
     floor_sentence,
@@ -84,6 +86,24 @@ def test_few_groups_are_marked_and_counted() -> None:
     assert "~ approximate" in text
     assert "6 files of 3 groups; they count like 3 groups of equal size." in text
     assert "above its row's threshold" in text
+
+
+def test_where_a_person_looks_the_table_has_three_verdicts(tmp_path: Path) -> None:
+    scores = [0.9, 0.8, 0.5, 0.1, 0.7, 0.4, 0.5, 0.2, 0.1, 0.1]
+    frame = pd.DataFrame(
+        {
+            **{"path": [f"{at}.png" for at in range(10)], "p_normal": scores},
+            "label": ["normal"] * 4 + ["defective"] * 6,
+            **{"threshold": 0.6, "threshold_low": 0.3},
+        }
+    )
+    stream = io.StringIO()
+    print_metrics(evaluate_predictions(frame, tmp_path), Console(file=stream, width=80))
+    text = squeezed(stream.getvalue())
+    assert "passed to a person rejected" in text
+    assert "truly normal 2 1 1 overkill" in text
+    assert "truly defective 1 escape 2 3" in text
+    assert "A person looks between a p_normal of 0.3 and 0.6; above, a file passes." in text
 
 
 def test_the_other_splits_follow_in_a_line_each(paper: pd.DataFrame) -> None:
