@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -22,6 +22,8 @@ from casting_inspect.identity import first_difference, identity
 from casting_inspect.locks import alone
 from casting_inspect.multirun import Outcome
 from casting_inspect.training.run_folder import RunFolder, read_record
+
+ANOTHER: Final = "holds another run"
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def refusal(folder: Path, config: DictConfig) -> UserError:
         stored = None
     differs = first_difference(stored, config) if isinstance(stored, dict) else None
     return UserError(
-        f"{folder} holds another run ({differs or 'of other pictures, groups or weights'}): choose "
+        f"{folder} {ANOTHER} ({differs or 'of other pictures, groups or weights'}): choose "
         "another hydra.run.dir or hydra.sweep.dir, or move that folder away"
     )
 

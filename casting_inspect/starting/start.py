@@ -31,6 +31,7 @@ from casting_inspect.starting.proposal import Words
 from casting_inspect.starting.questions import Person, Say
 from casting_inspect.starting.steps import run_step
 from casting_inspect.starting.wish import Wish
+from casting_inspect.sweep_runs import ANOTHER
 
 _STEPS: Final = 3
 _OF_UNITS: Final = ["unit", "label", "group", "group_wide"]
@@ -90,7 +91,8 @@ def start(wish: Wish, *, yes: bool) -> list[str]:
         )
     title = "learn, and test on castings never seen"
     words = train_words(wish, course)
-    run_step(3, _STEPS, title, words, say, learning(time.monotonic), wish.log)
+    told, instead = learning(time.monotonic), partial(_other_run, wish)
+    run_step(3, _STEPS, title, words, say, told, wish.log, instead)
     _report_again(wish, record, say)
     return _answered(wish, say)
 
@@ -132,6 +134,16 @@ def _other_pictures(wish: Wish, refusal: str) -> str | None:
         f"{wish.source}: has other pictures, or names other classes and castings, than at the "
         f"earlier start in out={wish.out}, which is left as it is; to start with what there is "
         f"now, type {command_afresh(wish)}"
+    )
+
+
+def _other_run(wish: Wish, refusal: str) -> str | None:
+    """Return what to do where `train` refuses because an earlier start learnt from other things."""
+    if ANOTHER not in refusal:
+        return None
+    return (
+        f"{wish.run}: has learnt from other weights, groups or settings than there are now, and is "
+        f"left as it is; to learn with what there is now, type {command_afresh(wish)}"
     )
 
 

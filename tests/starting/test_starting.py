@@ -4,9 +4,11 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from omegaconf import OmegaConf
 
 from casting_inspect import start as command
 from casting_inspect.data.manifest import make_frame, write_manifest
@@ -17,6 +19,7 @@ from casting_inspect.starting.enough import Bounds, Limits
 from casting_inspect.starting.proposal import Words
 from casting_inspect.starting.questions import Person
 from casting_inspect.starting.wish import Wish, place_for
+from casting_inspect.sweep_runs import refusal
 
 
 def pictures(root: Path, castings: int = 12, folders: tuple[str, ...] = ("io", "nio")) -> Path:
@@ -157,6 +160,25 @@ def test_weights_that_came_later_are_said_before_the_answer(
     assert "Learning will take" not in shown
     assert "Now there are weights: to learn with VGG-19" in shown
     assert shown.index("Now there are weights") < shown.index("Of 100 defective castings")
+
+
+def test_other_weights_under_the_same_name_are_one_line_with_the_command(
+    wish: Wish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran(monkeypatch, wish, good=12)
+    others = steps.run_step
+
+    def run_step(number: int, *words: Any) -> None:
+        if number < 3:
+            return others(number, *words)
+        said = str(refusal(wish.run, OmegaConf.create({})))
+        raise UserError(words[-1](said) or said)
+
+    monkeypatch.setattr(steps, "run_step", run_step)
+    with pytest.raises(UserError, match="learnt from other weights, groups or settings") as caught:
+        steps.start(wish, yes=True)
+    assert str(caught.value).endswith(f"out={wish.out}_2")
+    assert "hydra" not in str(caught.value)
 
 
 def test_the_pages_are_written_anew_for_another_limit(
